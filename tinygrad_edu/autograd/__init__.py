@@ -1,0 +1,115 @@
+"""torch.autograd: backward, grad, and what surrounds them.
+
+It walks the tape; it knows no derivative.
+"""
+from __future__ import annotations
+
+from ..core import tape
+from ..core.function import Function
+from ..core.tape import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from ..core.tensor import Tensor, filled, receiver
+from . import function  # noqa: F401
+from .anomaly import detect_anomaly, set_detect_anomaly
+
+__all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode",
+           "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+
+Variable = Tensor
+
+
+def _sequence(x):
+    return (x,) if isinstance(x, Tensor) or x is None else tuple(x)
+
+
+def _roots(outputs, gradients, create_graph):
+    """[(edge, gradient)] with torch's checks; a missing gradient is one, for outputs of one element."""
+    roots = []
+    if len(gradients) != len(outputs):
+        raise RuntimeError("got " + f"{len(outputs)} tensors and {len(gradients)} gradients")
+    for i, (out, grad) in enumerate(zip(outputs, gradients)):
+        if grad is None:
+            if out.requires_grad:
+                if out.numel() != 1:
+                    raise RuntimeError("grad can be implicitly created only for scalar outputs")
+                grad = filled(out.shape, 1, out.dtype, out._spec.backend)
+        elif not isinstance(grad, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
+        else:
+            if grad.shape != out.shape:
+                raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a shape of {out.shape}.")
+            if grad.dtype is not out.dtype:
+                if not grad.is_floating_point():
+                    raise RuntimeError(f"For integral input tensors, argument 'gradient' must be floating point; got {grad.dtype}")
+                grad = grad.to(out.dtype)
+        edge = receiver(out)
+        if edge is None:
+            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+        if grad._spec.names is not None:
+            grad = grad.rename(None)
+        roots.append((edge, grad))
+    return roots
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
+    """Add the gradients of `tensors` with respect to the leaves (or to `inputs`) to their `.grad`.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
+    """
+    tensors = _sequence(tensors)
+    gradients = (None,) * len(tensors) if grad_tensors is None else _sequence(grad_tensors)
+    into = None
+    if inputs is not None:
+        inputs = _sequence(inputs)
+        if not inputs:
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        into = [receiver(x) for x in inputs]
+        for i, (x, edge) in enumerate(zip(inputs, into)):
+            if edge is None:
+                raise RuntimeError("One of the differentiated Tensors does not require grad")
+            if edge is not x:
+                x.retain_grad()
+    roots = _roots(tensors, gradients, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    tape.walk(roots, retain_graph=retain, create_graph=create_graph, accumulate_into=into)
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
+         is_grads_batched=False, materialize_grads=False):
+    """The gradients of the sum of `outputs` (weighted by `grad_outputs`) with respect to `inputs`, as a tuple.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+    if is_grads_batched:
+        raise ValueError("is_grads_batched=True needs vmap, which is not here: call grad once per row of grad_outputs")
+    if not only_inputs:
+        raise ValueError("only_inputs=False was removed from torch: call backward() to accumulate into all leaves")
+    allow_unused = materialize_grads if allow_unused is None else allow_unused
+    outputs, inputs = _sequence(outputs), _sequence(inputs)
+    if not inputs:
+        raise ValueError("grad requires non-empty inputs.")
+    gradients = (None,) * len(outputs) if grad_outputs is None else _sequence(grad_outputs)
+    roots = _roots(outputs, gradients, create_graph)
+    edges = [receiver(x) for x in inputs]
+    if any(edge is None for edge in edges):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    retain = create_graph if retain_graph is None else retain_graph
+    found = tape.walk(roots, retain_graph=retain, create_graph=create_graph, capture=edges)
+    results = []
+    for i, (g, x) in enumerate(zip(found, inputs)):
+        if g is None and not allow_unused:
+            raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if "
+                               "this is the desired behavior.")
+        if g is None and materialize_grads:
+            g = filled(x.shape, 0, x.dtype, x._spec.backend)
+        results.append(g)
+    return tuple(results)
+
+
+def __getattr__(name):
+    if name in ("gradcheck", "gradgradcheck"):     # a teacher's tool: not loaded until it is asked for
+        from . import gradcheck as module
+        globals()["gradcheck"], globals()["gradgradcheck"] = module.gradcheck, module.gradgradcheck
+        return globals()[name]
+    raise AttributeError(f"module 'tinygrad_edu.autograd' has no attribute '{name}'")

@@ -1,0 +1,114 @@
+"""What a backend must offer, and which there are.
+
+A backend is memory and four verbs. It sees its own arrays, shapes and dtypes; it knows nothing of tensors or gradients.
+"""
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class device:
+    """Where a tensor's memory is: `device("cpu")`, `device("cuda", 1)`, `device("cuda:1")`."""
+    __slots__ = ("type", "index")
+
+    def __new__(cls, type="cpu", index=None):
+        if isinstance(type, device):
+            return type
+        if isinstance(type, int) and not isinstance(type, bool):
+            type, index = "cuda", type
+        if not isinstance(type, str):
+            raise TypeError(f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}")
+        if ":" in type:
+            if index is not None:
+                raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+            type, _, number = type.partition(":")
+            if not number.isdigit():
+                raise RuntimeError(f"Invalid device string: '{type}:{number}'")
+            index = int(number)
+        if type not in KNOWN and type not in _backends:
+            raise RuntimeError(f"Expected one of {', '.join(KNOWN)} device type at start of device string: {type}")
+        self = object.__new__(cls)
+        object.__setattr__(self, "type", type)
+        object.__setattr__(self, "index", index)
+        return self
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"attribute '{name}' of 'torch.device' objects is not writable")
+
+    def __repr__(self):
+        return f"device(type='{self.type}'" + (f", index={self.index})" if self.index is not None else ")")
+
+    def __str__(self):
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other):
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self):
+        return hash((self.type, self.index))
+
+    def __reduce__(self):
+        return device, (self.type, self.index)
+
+
+class Backend(Protocol):
+    """Arrays are the backend's own: whatever `as_array` returns and its verbs accept.
+
+    `native` says that its arrays are numpy's, so that ops may call their numpy program directly.
+    """
+    device: device
+    native: bool
+
+    def empty(self, count, dtype): ...                          # -> flat buffer
+    def from_numpy(self, array, dtype): ...                     # -> flat buffer holding array's elements in order
+    def to_numpy(self, array): ...                              # -> np.ndarray
+    def as_array(self, buffer, shape, strides, offset, dtype): ...
+    def buffer_of(self, array): ...                             # fresh result -> its flat buffer
+    def layout_of(self, array): ...                             # fresh result -> (shape, strides)
+    def copy(self, target, source): ...                         # write source (broadcast, cast) into target
+    def fill(self, target, value): ...
+    def cast(self, array, dtype): ...
+    def synchronize(self): ...
+
+    def elementwise(self, op, arrays, params, shape, dtype): ...    # one scalar function, every element
+    def reduce(self, op, array, dims, keepdim, dtype, params): ...  # many become one
+    def matmul(self, a, b): ...                                     # batched
+    def run(self, op, arrays, params): ...                          # an op with a program of its own
+
+
+KNOWN = ("cpu", "cuda")
+_backends = {}
+
+
+def register_backend(backend):
+    """Make `device=backend.device.type` mean this backend. Its device type need not be one of torch's."""
+    _backends[backend.device.type] = backend
+    return backend
+
+
+def unregister_backend(type):
+    """Forget a registered backend (tensors on it go on working)."""
+    if type == "cpu":
+        raise ValueError("the CPU backend can't be removed")
+    _backends.pop(type, None)
+
+
+def get_backend(where):
+    """The backend for a device, a device string, or None (the CPU)."""
+    if where is None:
+        return _backends["cpu"]
+    if not isinstance(where, device):
+        if isinstance(where, str) and where in _backends:
+            return _backends[where]
+        where = device(where)
+    found = _backends.get(where.type)
+    if found is None:
+        raise AssertionError(
+            "Torch not compiled with CUDA enabled\n"
+            "tinygrad_edu has no CUDA backend yet: cuda.is_available() is False on every machine. Use device='cpu'.")
+    return found
+
+
+from . import cpu  # noqa: E402  (it registers itself, so it comes after the registry)
+
+CPU = cpu.CPU
