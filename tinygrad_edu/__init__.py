@@ -8,8 +8,8 @@ from .backends import device
 from .core import dtypes as _dtypes
 from .core.dtypes import finfo, get_default_dtype, iinfo, promote_types, set_default_dtype
 from .core.layout import Size
-from .core.op import functions as _functions
-from .core.tape import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .core.export import functions as _functions
+from .core.mode import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .core.tensor import Tensor
 from . import ops  # noqa: F401  (attaches the operations)
 from . import autograd

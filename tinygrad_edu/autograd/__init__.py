@@ -4,9 +4,10 @@ It walks the tape; it knows no derivative.
 """
 from __future__ import annotations
 
+from ..backends.cpu import quiet
 from ..core import tape
 from ..core.function import Function
-from ..core.tape import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from ..core.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..core.tensor import Tensor, filled, receiver
 from . import function  # noqa: F401
 from .anomaly import detect_anomaly, set_detect_anomaly
@@ -70,7 +71,19 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
                 x.retain_grad()
     roots = _roots(tensors, gradients, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
-    tape.walk(roots, retain_graph=retain, create_graph=create_graph, accumulate_into=into)
+    with quiet():
+        tape.walk(roots, retain_graph=retain, create_graph=create_graph, accumulate_into=into)
+
+
+def _backward_method(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    """Compute gradients of this tensor with respect to the leaves, and add them to their `.grad`.
+
+    gradient: of this tensor's shape; needed unless it has one element.
+    """
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+Tensor.backward = _backward_method
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
@@ -95,7 +108,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if any(edge is None for edge in edges):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
     retain = create_graph if retain_graph is None else retain_graph
-    found = tape.walk(roots, retain_graph=retain, create_graph=create_graph, capture=edges)
+    with quiet():
+        found = tape.walk(roots, retain_graph=retain, create_graph=create_graph, capture=edges)
     results = []
     for i, (g, x) in enumerate(zip(found, inputs)):
         if g is None and not allow_unused:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core import dtypes
 from . import device, register_backend
 
 # IEEE results without warnings, as torch gives them. np.errstate costs as much as three additions of small
@@ -64,7 +65,7 @@ class CPUBackend:
 
     def layout_of(self, array):
         step = array.itemsize
-        return array.shape, tuple(stride // step for stride in array.strides)
+        return array.shape, tuple([stride // step for stride in array.strides]), dtypes.from_numpy(array.dtype)
 
     def copy(self, target, source):
         with quiet():
@@ -96,6 +97,8 @@ class CPUBackend:
         return out
 
     def reduce(self, op, array, dims, keepdim, dtype, params):
+        if dtype.itemsize == 2 and dtype.is_floating_point:
+            array = array.astype(np.float32)        # accumulate in float32 and round once, as torch does
         with quiet():
             out = np.asarray(op.cpu(array, dims=dims, keepdim=keepdim, **params))
             return out if out.dtype == dtype.numpy else out.astype(dtype.numpy)

@@ -10,9 +10,11 @@ import numpy as np
 
 from ..backends import cpu
 from . import errors, tape
-from .op import Elementwise, OpNode, fresh_tensor, is_arithmetic
-from .saved import FREED, refuse_inference, stale
-from .tape import mode, next_number
+from .mode import mode
+from .op import Elementwise
+from .record import fresh_tensor, is_arithmetic
+from .saved import FREED, OpNode, refuse_inference, stale
+from .tape import next_number
 from .tensor import Tensor, new
 
 ndarray, asarray = np.ndarray, np.asarray
@@ -113,10 +115,7 @@ def unary(op):
             if storage is not None and storage.version != self.out_version:
                 self.unpack_out()
         if arithmetic and not mode.grad:
-            token = enter(QUIET)
-            result = read(g._array, (x._array if keeps_x else None, None, array))
-            leave(token)
-            return finish(result, g, self.spec),
+            return finish(read(g._array, (x._array if keeps_x else None, None, array)), g, self.spec),
         return read(g, (x, None, self.unpack_out() if keeps_out else None)),
 
     node_class = type(op.node.__name__, (ShortNode,), {"__slots__": (), "op": op, "backward": backward})
@@ -191,11 +190,8 @@ def binary(op):
         if arithmetic and not mode.grad:
             values = (None if x is None else x._array, None if y is None else y._array, None if out is None else out[0])
             array = g._array
-            token = enter(QUIET)
-            grad_x = finish(read_x(array, values), g, self.spec) if edge_x is not None else None
-            grad_y = finish(read_y(array, values), g, self.spec) if edge_y is not None else None
-            leave(token)
-            return grad_x, grad_y
+            return (finish(read_x(array, values), g, self.spec) if edge_x is not None else None,
+                    finish(read_y(array, values), g, self.spec) if edge_y is not None else None)
         values = (x, y, None if out is None else self.unpack_out())
         return (read_x(g, values) if edge_x is not None else None), (read_y(g, values) if edge_y is not None else None)
 
@@ -210,9 +206,7 @@ def binary(op):
         if out is not None and self.out_storage is not None and self.out_storage.version != self.out_version:
             self.unpack_out()
         if arithmetic_x and not mode.grad:
-            token = enter(QUIET)
             result = read_x(g._array, (None if x is None else x._array, y, None if out is None else out[0]))
-            leave(token)
             return finish(result, g, self.spec), None
         return read_x(g, (x, y, None if out is None else self.unpack_out())), None
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from . import dtypes, errors, tape
 from .saved import refuse_inference, stale, version_of
-from .tape import Node, Output, mode, next_number
+from .mode import mode, no_grad
+from .tape import Node, Output, next_number
 from .tensor import Tensor, bump, filled, new, receiver
 
 
@@ -115,7 +116,7 @@ def once_differentiable(backward):
 
     @functools.wraps(backward)
     def wrapper(ctx, *grads):
-        with tape.no_grad():
+        with no_grad():
             results = backward(ctx, *grads)
         if not mode.grad or not any(isinstance(g, Tensor) and g.requires_grad for g in grads):
             return results

@@ -5,9 +5,12 @@ tensor would tie it to its own node in a circle, and graphs are freed by referen
 """
 from __future__ import annotations
 
+from ..backends.cpu import quiet
 from . import errors, tape
-from .tape import Node, Output, mode
-from .tensor import Tensor, kind_of, new
+from .mode import mode
+from .tape import Node, Output
+from .leaf import kind_of
+from .tensor import Tensor, new
 
 
 class _Freed:
@@ -50,6 +53,12 @@ class OpNode(Node):
     __slots__ = ("values", "versions", "specs", "params", "out", "out_storage", "out_version", "plain")
     fresh = True
 
+    def __call__(self, *grads):
+        """`x.grad_fn(g)`: the gradients of the inputs, as torch's nodes can be called."""
+        with quiet():
+            results = self.backward(*grads)
+        return results[0] if len(results) == 1 else tuple(results)
+
     def release(self):
         self.values = self.out = FREED
 
@@ -66,15 +75,27 @@ class OpNode(Node):
 
     def unpack_out(self):
         """The saved output as a tensor: on the tape again, in case this backward is recorded."""
+        if self.n_outputs > 1:
+            return tuple([self._twin(*pair, storage, Output(self, nr), nr)
+                          for nr, (pair, storage) in enumerate(zip(self._several(), self.out_storage))])
         array, spec = self.out                     # FREED raises here
-        storage = self.out_storage
+        return self._twin(array, spec, self.out_storage, self, 0)
+
+    def _several(self):
+        if self.out is FREED:
+            raise RuntimeError(errors.BACKWARD_TWICE)
+        return self.out
+
+    def _twin(self, array, spec, storage, edge, nr):
+        """An output of this node as a new tensor on the tape, unless its memory was written since."""
         out = new(Tensor)
         out._array, out._spec = array, spec
         if storage is not None:
             out._storage_ = storage
             if storage.version != self.out_version:
-                raise stale(out, self.out_version, self)
-        out._edge = self
+                raise stale(out, self.out_version, self, nr)
+        if spec.dtype.is_floating_point:
+            out._edge = edge
         return out
 
     def __getattr__(self, name):

@@ -1,133 +1,20 @@
 """The tape: what was computed, in which order, and how to walk it backwards.
 
 Nothing in this file knows what a tensor is. A gradient is something that can be added (`a + b`); the end of an
-edge is a Node, one Output of a node with several, or a leaf, which is whatever has `accumulate(gradient)`.
+edge is a Node, one Output of a node with several, or a leaf, which is whatever has the number 0, `accumulate(gradient)`
+and a hash by identity.
 """
 from __future__ import annotations
 
-import functools
 import itertools
-import threading
 from heapq import heappop, heappush
 
-from . import errors
+from .mode import mode
 
 next_number = itertools.count(1).__next__          # a node's place on the tape: inputs come before outputs
 
 
-class _Mode(threading.local):
-    """Per thread: is the tape recording? may what is computed ever be recorded?"""
-    grad = True
-    inference = False
-
-
-mode = _Mode()
 anomaly = []                                       # not empty while detect_anomaly is on; process-wide, as torch's
-
-
-def is_grad_enabled():
-    """Whether operations are being recorded in this thread."""
-    return mode.grad
-
-
-def is_inference_mode_enabled():
-    return mode.inference
-
-
-class _Switch:
-    """A context manager that is also a decorator, of functions and of generator functions."""
-
-    def __call__(self, function):
-        if isinstance(function, type):
-            raise TypeError(f"{type(self).__name__} decorates functions, not classes: decorate the methods")
-        import inspect
-        if inspect.isgeneratorfunction(function):
-            @functools.wraps(function)
-            def generator(*args, **kwargs):        # the mode is ours while the body runs, the caller's at a yield
-                body, send = function(*args, **kwargs), None
-                try:
-                    while True:
-                        with self._fresh():
-                            item = body.send(send)
-                        send = yield item
-                except StopIteration as stop:
-                    return stop.value
-                finally:
-                    body.close()
-            return generator
-
-        @functools.wraps(function)
-        def decorated(*args, **kwargs):
-            with self._fresh():
-                return function(*args, **kwargs)
-        return decorated
-
-    def _fresh(self):
-        return type(self)()
-
-
-class no_grad(_Switch):
-    """Nothing computed inside is recorded. `with no_grad():` or `@no_grad()`."""
-    value = False
-
-    def __new__(cls, function=None):
-        self = object.__new__(cls)
-        return self if function is None else self(function)
-
-    def __enter__(self):
-        self.before, mode.grad = mode.grad, self.value
-
-    def __exit__(self, *error):
-        mode.grad = self.before
-
-
-class enable_grad(no_grad):
-    """Record again inside a `no_grad` block."""
-    value = True
-
-
-class set_grad_enabled(_Switch):
-    """`set_grad_enabled(flag)` acts at once; in a `with` statement until its end."""
-
-    def __init__(self, mode_: bool):
-        self.value, self.before = bool(mode_), mode.grad
-        mode.grad = self.value
-
-    def __call__(self, function):
-        mode.grad = self.before                    # a decorator does not switch where it stands
-        return super().__call__(function)
-
-    def _fresh(self):
-        return set_grad_enabled(self.value)
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *error):
-        mode.grad = self.before
-
-
-class inference_mode(_Switch):
-    """Like no_grad, and what is computed inside can never take part in a recorded computation."""
-
-    def __new__(cls, mode=True):
-        self = object.__new__(cls)
-        if callable(mode):
-            self.value = True
-            return self(mode)
-        self.value = bool(mode)
-        return self
-
-    def _fresh(self):
-        return inference_mode(self.value)
-
-    def __enter__(self):
-        self.before = mode.grad, mode.inference
-        mode.inference = self.value
-        mode.grad = not self.value
-
-    def __exit__(self, *error):
-        mode.grad, mode.inference = self.before
 
 
 class Node:
@@ -136,9 +23,10 @@ class Node:
     `number` is its place on the tape. Subclasses say how a gradient of the output(s) becomes
     gradients of the inputs (`backward`), and drop what they saved (`release`).
     """
-    __slots__ = ("edges", "number", "watchers", "trace", "__dict__", "__weakref__")
+    __slots__ = ("edges", "number", "__dict__", "__weakref__")
+    watchers = None                                # hooks, once there are any
     n_outputs = 1
-    fresh = False                                  # whether backward returns new tensors, or g itself
+    fresh = False                                  # whether no two results of backward share memory, unless they are g itself
 
     def backward(self, *grads):
         raise NotImplementedError
@@ -163,10 +51,9 @@ class Node:
 
     def watch(self):
         """The hooks of this node, made when the first is asked for."""
-        found = getattr(self, "watchers", None)
-        if found is None:
-            found = self.watchers = Watchers()
-        return found
+        if self.watchers is None:
+            self.watchers = Watchers()
+        return self.watchers
 
     def register_hook(self, hook):
         """`hook(grad_inputs, grad_outputs)` after the node has run; may return other grad_inputs."""
@@ -183,6 +70,7 @@ class Node:
 class Output:
     """Output number `nr` of a node that has several: the end of an edge."""
     __slots__ = ("node", "nr")
+    number = -1                                    # tells the walk that this is no node
 
     def __init__(self, node, nr):
         self.node, self.nr = node, nr
@@ -271,8 +159,7 @@ def reachable(roots, targets):
     while stack:
         node, done = stack.pop()
         if done:
-            useful[node] = node in targets or any(
-                edge is not None and useful.get(edge.node if edge.__class__ is Output else edge, False) for edge in node.edges)
+            useful[node] = node in targets or any(edge is not None and useful.get(_end(edge), False) for edge in node.edges)
         elif node not in useful:
             if not isinstance(node, Node):
                 useful[node] = node in targets
@@ -281,7 +168,7 @@ def reachable(roots, targets):
             stack.append((node, True))
             for edge in node.edges:
                 if edge is not None:
-                    end = edge.node if edge.__class__ is Output else edge
+                    end = _end(edge)
                     if end not in useful:
                         stack.append((end, False))
     return {node for node, yes in useful.items() if yes}
@@ -294,65 +181,46 @@ def walk(roots, *, retain_graph=False, create_graph=False, capture=None, accumul
     reach those edges are returned; with `accumulate_into` only those leaves accumulate.
     """
     pending = {}                                   # node -> its gradient, or the list of its outputs' gradients
-    leaves = {}                                    # id -> [leaf, gradient, is it ours alone?]
-    queue = []                                     # numbers of pending nodes, latest first
-    by_number = {}
-    captured = {}
-    useful = targets = None
+    leaves = {}                                    # leaf -> [gradient, is it ours alone?]
+    queue = []                                     # (-number, node): the latest comes first
+    captured, goal = {}, None
     if capture is not None or accumulate_into is not None:
-        wanted = capture if capture is not None else accumulate_into
-        targets = {edge.node if edge.__class__ is Output else edge for edge in wanted}
-        useful = reachable([edge.node if edge.__class__ is Output else edge for edge, _ in roots], targets)
-        wanted = {(edge.node, edge.nr) if edge.__class__ is Output else (edge, 0) for edge in wanted}
+        goal = _Goal(roots, capture if capture is not None else accumulate_into)
     before, mode.grad = mode.grad, create_graph
     try:
-        sends, fresh = roots, False
+        sends, fresh, grads = roots, False, None
         while True:
             for edge, grad in sends:
-                if edge is None or grad is None:
+                if edge is None or grad is None or goal is not None and _end(edge) not in goal.useful:
                     continue
-                if edge.__class__ is Output:
-                    end, nr = edge.node, edge.nr
-                else:
-                    end, nr = edge, 0
-                if useful is not None and end not in useful:
-                    continue
-                if not isinstance(end, Node):
-                    held = leaves.get(id(end))
+                number = edge.number
+                if number > 0:                     # a node with one output
+                    held = pending.get(edge)
                     if held is None:
-                        leaves[id(end)] = [end, grad, fresh]
+                        pending[edge] = grad
+                        heappush(queue, (-number, edge))
                     else:
-                        held[1], held[2] = held[1] + grad, True
-                    continue
-                held = pending.get(end)
-                if held is None:
-                    if end.n_outputs == 1:
-                        pending[end] = grad
+                        pending[edge] = held + grad
+                elif number == 0:                  # a leaf
+                    held = leaves.get(edge)
+                    if held is None:
+                        leaves[edge] = [grad, fresh and grad is not grads and grad._is_alone()]
+                    elif held[1] and not create_graph:
+                        held[0]._add_into(grad)
                     else:
-                        pending[end] = grads = [None] * end.n_outputs
-                        grads[nr] = grad
-                    number = end.number
-                    by_number[number] = end
-                    heappush(queue, -number)
-                elif end.n_outputs == 1:
-                    pending[end] = held + grad
+                        held[0], held[1] = held[0] + grad, True
                 else:
-                    held[nr] = grad if held[nr] is None else held[nr] + grad
+                    _send_to_output(edge, grad, pending, queue)
             if not queue:
                 break
-            node = by_number.pop(-heappop(queue))
+            node = heappop(queue)[1]
             grads = pending.pop(node)
-            watchers = getattr(node, "watchers", None)
+            watchers = node.watchers
             if watchers is not None:
                 grads = _run_hooks_before(node, watchers, grads)
-            if targets is not None and node in targets:
-                several = grads if node.n_outputs > 1 else [grads]
-                for nr, grad in enumerate(several):
-                    if (node, nr) in wanted:
-                        captured[node, nr] = grad
-                if not any(_end(edge) in useful for edge in node.edges):
-                    sends = ()                     # nobody asked for what lies behind it
-                    continue
+            if goal is not None and goal.reached(node, grads, captured):
+                sends = ()                         # nobody asked for what lies behind it
+                continue
             try:
                 results = node.backward(grads) if node.n_outputs == 1 else node.backward(*grads)
             except RuntimeError as error:
@@ -361,12 +229,13 @@ def walk(roots, *, retain_graph=False, create_graph=False, capture=None, accumul
                 raise
             if anomaly and anomaly[-1]:
                 check_nan(node, results)
+            fresh = node.fresh                     # a formula may still hand g through: hence `is not grads` above
             if watchers is not None and watchers.after:
-                results = _run_hooks_after(node, watchers, results, grads)
+                results, fresh = _run_hooks_after(node, watchers, results, grads), False
             if not retain_graph:
                 node.release()
-            sends, fresh = zip(node.edges, results), node.fresh
-        for leaf, grad, fresh in leaves.values():
+            sends = zip(node.edges, results)
+        for leaf, (grad, fresh) in leaves.items():
             if capture is None:
                 leaf.accumulate(grad, fresh)
             else:
@@ -374,8 +243,42 @@ def walk(roots, *, retain_graph=False, create_graph=False, capture=None, accumul
     finally:
         mode.grad = before
     if capture is not None:
-        return [captured.get((edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)) for edge in capture]
+        return [captured.get((_end(edge), edge.nr if edge.__class__ is Output else 0)) for edge in capture]
     return None
+
+
+class _Goal:
+    """What a walk that was asked for some gradients only has to visit, and what it must hand out on the way."""
+
+    def __init__(self, roots, wanted):
+        self.ends = {_end(edge) for edge in wanted}
+        self.outputs = {(_end(edge), edge.nr if edge.__class__ is Output else 0) for edge in wanted}
+        self.useful = reachable([_end(edge) for edge, _ in roots], self.ends)
+
+    def reached(self, node, grads, captured):
+        """Keep what was asked for; True if nothing behind the node matters."""
+        if node not in self.ends:
+            return False
+        for nr, grad in enumerate(grads if node.n_outputs > 1 else [grads]):
+            if (node, nr) in self.outputs:
+                captured[node, nr] = grad
+        return not any(_end(edge) in self.useful for edge in node.edges)
+
+
+def _send_to_output(edge, grad, pending, queue):
+    """One gradient for one of a node's several outputs."""
+    node, nr = edge.node, edge.nr
+    held = pending.get(node)
+    if held is None:
+        heappush(queue, (-node.number, node))
+        if node.n_outputs == 1:
+            pending[node] = grad
+            return
+        held = pending[node] = [None] * node.n_outputs
+    if node.n_outputs == 1:
+        pending[node] = held + grad
+    else:
+        held[nr] = grad if held[nr] is None else held[nr] + grad
 
 
 def _end(edge):

@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from ..core import dtypes
-from ..core.op import Elementwise, export
+from ..core.export import export
+from ..core.op import Elementwise
 from ..core.tensor import Tensor
 
 

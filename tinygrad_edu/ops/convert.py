@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from .. import backends
 from ..core import dtypes, layout
-from ..core.op import export, record
+from ..core.export import export
 from ..core.op import Op
-from ..core.tape import mode
+from ..core.record import record
+from ..core.mode import mode
+from ..core.leaf import kind_of
 from ..core.tensor import Tensor, copy_of, from_host, strided_spec, wrap
 
 
@@ -23,8 +25,8 @@ class ToCopy(Op):
     """The same numbers as another dtype, or on another device."""
     cpu = lambda x: x.copy()
     cuda = lambda x: x
+    parameters = ("dtype", "device")               # of the input: where its gradient goes back to
     grad_x = lambda g, dtype, device: g.to(dtype=dtype, device=device)
-    parameters = ("dtype", "device")
 
 
 ToCopy.node.__name__ = "ToCopyBackward0"
@@ -65,7 +67,7 @@ def convert(x, dtype, backend, copy=False):
         return clone(x) if copy else x
     if backend is spec.backend:
         array = backend.cast(x._array, dtype)
-        shape, strides = backend.layout_of(array)
+        shape, strides, _ = backend.layout_of(array)
         out = wrap(array, layout.spec(dtype, shape, backend) if layout.is_contiguous(shape, strides)
                    else strided_spec(dtype, shape, strides, backend))
     else:
@@ -138,7 +140,6 @@ for _name, _dtype in (("float", dtypes.float32), ("double", dtypes.float64), ("h
 @export(".type")
 def type_(input, dtype=None):
     """torch's old name of the tensor's type, or the tensor as another dtype."""
-    from ..core.tensor import kind_of
     if dtype is None:
         return kind_of(input)
     if isinstance(dtype, str):

@@ -10,9 +10,10 @@ import numpy as np
 
 from .. import backends
 from ..core import dtypes, layout, names as dim_names
-from ..core.op import export
+from ..core.export import export
 from ..core.storage import Storage
-from ..core.tensor import Tensor, empty as _empty, filled, from_data, from_host, from_storage
+from ..core.data import from_data
+from ..core.tensor import Tensor, empty as _empty, filled, from_host, from_storage
 
 
 def sizes_of(size):
@@ -56,11 +57,7 @@ def _constant(shape, value, out, dtype, device, requires_grad, names):
 @export("zeros()")
 def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
     """Zeros of a shape."""
-    return _constant(sizes_of(_named("size", size, ())), 0, out, dtype, device, requires_grad, names)
-
-
-def _named(_, size, __):
-    return size
+    return _constant(sizes_of(size), 0, out, dtype, device, requires_grad, names)
 
 
 @export("ones()")
@@ -201,6 +198,21 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
 
 
 # ---- data from outside
+def _constructor(cls, *data, dtype=None, device=None, requires_grad=False):
+    """The old constructor: `Tensor(2, 3)` has that shape (uninitialised), `Tensor([1, 2])` those values."""
+    if len(data) == 1 and not isinstance(data[0], int):
+        made = from_data(data[0], dtype or dtypes.get_default_dtype(), device)
+    else:
+        made = _empty(data if data else (0,), dtype or dtypes.get_default_dtype(), backends.get_backend(device))
+    if cls is not Tensor:
+        made.__class__ = cls
+    made._requires_grad = requires_grad
+    return made
+
+
+Tensor.__new__ = staticmethod(_constructor)
+
+
 @export("tensor()")
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None):
     """A copy of numbers, nested sequences, a numpy array or a tensor, as a leaf.

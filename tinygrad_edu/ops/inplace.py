@@ -6,13 +6,14 @@ operation either gives a correct gradient or raises torch's error; never a silen
 """
 from __future__ import annotations
 
-from ..core import dtypes, errors, layout, tape, tensor as tensor_module
-from ..core.op import export, inplace_twins, public_name
-from ..core.saved import version_of
-from ..core.tape import Node, mode, next_number
-from ..core.tensor import Tensor, edge_of, filled, new, receiver
+from ..core import dtypes, errors, layout, leaf, tape
+from ..core.export import export, inplace_twins
+from ..core.op import number_as
+from ..core.mode import mode
+from ..core.tape import Node, next_number
+from ..core.tensor import Tensor, copy_of, edge_of, empty, filled, from_storage, new, receiver
 from .convert import convert
-from .views import AsStrided, ViewNode, embed
+from .views import AsStrided
 
 
 class CopySlices(Node):
@@ -109,7 +110,7 @@ def refresh(x):
     x._edge, x._edge_version = node, version
 
 
-tensor_module.refresh = refresh
+leaf.refresh = refresh
 
 
 def put_on_tape(x, old_edge, source_edge, source):
@@ -216,7 +217,6 @@ def fill_(input, value):
         return copy_(input, value)
     check_writable(input, mode.grad and input.requires_grad)
     old_edge = receiver(input)
-    from ..core.op import number_as
     input._spec.backend.fill(input._array, number_as(value, input.dtype))
     input._storage.version += 1
     if mode.grad and old_edge is not None:
@@ -235,7 +235,7 @@ def zero_(input):
 
 def snapshot(x):
     """x's values now, in memory of their own, at x's place on the tape: what an in-place op's formula may need later."""
-    out = tensor_module.copy_of(x)
+    out = copy_of(x)
     if x._spec.names is not None:
         out._spec = x._spec
     out._edge = receiver(x)
@@ -309,7 +309,7 @@ def write_out(out, made):
                           f"required output shape {list(made.shape)}. This behavior is deprecated, and in a future PyTorch release outputs will "
                           "not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to "
                           "zero elements with t.resize_(0).", UserWarning, stacklevel=3)
-        fresh = tensor_module.empty(made.shape, out.dtype, out._spec.backend)
+        fresh = empty(made.shape, out.dtype, out._spec.backend)
         out._array, out._spec, out._storage_, out._offset = fresh._array, fresh._spec, fresh._storage, 0
     out._spec.backend.copy(out._array, made._array)
     out._storage.version += 1
@@ -333,12 +333,12 @@ def resize_(input, *sizes, memory_format=None):
     storage, need = input._storage, layout.numel(shape) + input._offset
     if need > len(storage.buffer):
         backend = input._spec.backend
-        grown = tensor_module.empty((need,), input.dtype, backend)
+        grown = empty((need,), input.dtype, backend)
         have = len(storage.buffer)
         backend.copy(backend.as_array(grown._storage.buffer, (have,), (1,), 0, input.dtype),
                      backend.as_array(storage.buffer, (have,), (1,), 0, input.dtype))
         storage.buffer = grown._storage.buffer
-    fresh = tensor_module.from_storage(storage, shape, layout.contiguous_strides(shape), input._offset, input.dtype)
+    fresh = from_storage(storage, shape, layout.contiguous_strides(shape), input._offset, input.dtype)
     input._array, input._spec = fresh._array, fresh._spec
     return input
 
@@ -386,5 +386,3 @@ def rename_(input, *args, **kwargs):
     input._spec = made._spec
     return input
 
-
-__all__ = ["ViewNode", "public_name", "version_of"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..core import dtypes, layout
-from ..core.op import Op, export
+from ..core.export import export
+from ..core.op import Op
 from ..core.tensor import Tensor
 from .views import _dim
 

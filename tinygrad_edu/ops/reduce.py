@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..core import layout
-from ..core.op import Reduction, export
+from ..core.export import export
+from ..core.op import Reduction
 from .views import _dim
 
 

@@ -6,9 +6,12 @@ that works out the integers. Nothing is saved: a graph of views can be walked tw
 from __future__ import annotations
 
 from ..core import dtypes, layout, names, tape
-from ..core.op import Op, export, parameters_of
+from ..core.export import export
+from ..core.op import Op, parameters_of
+from ..core.record import record
 from ..core.saved import OpNode
-from ..core.tape import mode, next_number
+from ..core.mode import mode, no_grad
+from ..core.tape import next_number
 from ..core.tensor import Tensor, filled, new, receiver, view_of
 
 
@@ -69,14 +72,13 @@ class Embed(Op):
 
 def embed(g, shape, look):
     out = filled(shape, 0, g.dtype, g._spec.backend)
-    with tape.no_grad():
+    with no_grad():
         window = look(out)
     if layout.overlaps(window._spec.shape, window._spec.strides):
         _add_overlapping(out, window, g)
     else:
         out._spec.backend.copy(window._array, g._array)
     if mode.grad and g.requires_grad:
-        from ..core.op import record
         record(Embed, (g,), {"shape": shape, "look": look}, out)
     return out
 
@@ -564,7 +566,7 @@ def alias(x, dim_names=None):
 # ---- several views at once
 def _several(kind, x, parts, join):
     """Views that came from one call: one node with as many outputs; none may be written in place."""
-    with tape.no_grad():
+    with no_grad():
         outs = tuple(parts)
     edge = receiver(x) if mode.grad and x.is_floating_point() else None
     for out in outs:
@@ -618,7 +620,7 @@ def unbind(input, dim=0):
 
 
 def _quietly(make):
-    with tape.no_grad():
+    with no_grad():
         return make()
 
 
