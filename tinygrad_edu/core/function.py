@@ -206,7 +206,7 @@ def _tie(cls, ctx, args, outputs, dirty, recording):
         if id(t) not in inputs:
             raise RuntimeError("mark_dirty: only input tensors should be passed")
         if all(t is not o for o in outputs):
-            raise RuntimeError(f"Some elements marked as dirty during the forward method were not returned as output. The inputs that are "
+            raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. The inputs that are "
                                "modified inplace must all be outputs of the Function.")
         if recording and t._requires_grad and t._edge is None:
             raise RuntimeError(errors.LEAF)

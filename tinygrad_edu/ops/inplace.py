@@ -13,7 +13,8 @@ from ..core.mode import mode
 from ..core.tape import Node, next_number
 from ..core.tensor import Tensor, copy_of, edge_of, empty, filled, from_storage, new, receiver
 from .convert import convert
-from .views import AsStrided
+from .named import rename
+from .slices import AsStrided
 
 
 class CopySlices(Node):
@@ -381,7 +382,6 @@ def attach_twins():
 @export(".rename_")
 def rename_(input, *args, **kwargs):
     """Other names of dimensions, in place."""
-    from .views import rename
     made = rename(input, *args, **kwargs)
     input._spec = made._spec
     return input

@@ -3,11 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core import dtypes, layout
-from ..core.export import export
 from ..core.op import Op
-from ..core.tensor import Tensor
-from .views import _dim
 
 
 class Cat(Op):

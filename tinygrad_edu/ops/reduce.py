@@ -6,7 +6,7 @@ import numpy as np
 from ..core import layout
 from ..core.export import export
 from ..core.op import Reduction
-from .views import _dim
+from .views import dim_of
 
 
 def dims_of(x, dim):
@@ -14,8 +14,8 @@ def dims_of(x, dim):
     if dim is None or isinstance(dim, (tuple, list)) and not dim:
         return tuple(range(x.ndim))
     if isinstance(dim, (tuple, list)):
-        return layout.normalize_dims([_dim(x, d) for d in dim], x.ndim)
-    return layout.normalize_dims(_dim(x, dim), x.ndim)
+        return layout.normalize_dims([dim_of(x, d) for d in dim], x.ndim)
+    return layout.normalize_dims(dim_of(x, dim), x.ndim)
 
 
 def restore(g, shape, dims, keepdim):

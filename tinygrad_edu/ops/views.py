@@ -8,11 +8,10 @@ from __future__ import annotations
 from ..core import dtypes, layout, names, tape
 from ..core.export import export
 from ..core.op import Op, parameters_of
-from ..core.record import record
 from ..core.saved import OpNode
-from ..core.mode import mode, no_grad
+from ..core.mode import mode
 from ..core.tape import next_number
-from ..core.tensor import Tensor, filled, new, receiver, view_of
+from ..core.tensor import Tensor, new, receiver, view_of
 
 
 class View(Op):
@@ -63,58 +62,23 @@ class ViewNode(OpNode):
         pass
 
 
-# ---- the way back of views that leave elements out: zeros, with the gradient written where the view looked
-class Embed(Op):
-    """Zeros of `shape` with g added where `look(zeros)` looks."""
-    cpu = lambda g, *, shape, look: None           # computed by `into` below: it needs views, not arrays
-    grad_g = lambda g, look: look(g)
-
-
-def embed(g, shape, look):
-    out = filled(shape, 0, g.dtype, g._spec.backend)
-    with no_grad():
-        window = look(out)
-    if layout.overlaps(window._spec.shape, window._spec.strides):
-        _add_overlapping(out, window, g)
-    else:
-        out._spec.backend.copy(window._array, g._array)
-    if mode.grad and g.requires_grad:
-        record(Embed, (g,), {"shape": shape, "look": look}, out)
-    return out
-
-
-def _add_overlapping(out, window, g):
-    """An element that is seen several times collects all its gradients."""
-    import numpy as np
-    backend = out._spec.backend
-    places = np.arange(out.numel())
-    step = places.itemsize
-    seen = np.ndarray(window.shape, places.dtype, places, window._offset * step, [s * step for s in window._spec.strides])
-    host = np.zeros(out.numel(), out.dtype.numpy)
-    np.add.at(host, seen.reshape(-1), backend.to_numpy(g._array).reshape(-1))
-    backend.copy(out._array, backend.as_array(backend.from_numpy(host, out.dtype), out.shape,
-                                              layout.contiguous_strides(out.shape), 0, out.dtype))
-
-
-def _sizes(args):
+def sizes_of(args):
     """Sizes or dims given one by one, or as one sequence; Tensors count as their number."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = args[0]
     return tuple([int(a) for a in args])
 
 
-def _dim(x, dim):
+def dim_of(x, dim):
     """A dimension by number or by name."""
-    if isinstance(dim, str):
-        return names.dim_index(x._spec.names if x._spec.names is not None else (None,) * x.ndim, dim)
-    return layout.normalize_dim(dim, x.ndim)
+    return names.dim_of(x._spec.names, dim, x.ndim)
 
 
-def _cut(t, dim):
+def without(t, dim):
     return t[:dim] + t[dim + 1:]
 
 
-def _no_names(x, op):
+def no_names(x, op):
     if x._spec.names is not None:
         raise RuntimeError(names.refuse(op))
 
@@ -147,8 +111,8 @@ def view(input, *shape, dtype=None):
     if dtype is not None:
         return _view_dtype(input, dtype)
     spec = input._spec
-    _no_names(input, "view")
-    shape = layout.infer_size(_sizes(shape), input.numel())
+    no_names(input, "view")
+    shape = layout.infer_size(sizes_of(shape), input.numel())
     strides = layout.view_strides(spec.shape, spec.strides, shape)
     if strides is None:
         raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
@@ -173,10 +137,10 @@ def _view_dtype(x, dtype):
 def reshape(input, *shape):
     """The same elements in another shape: a view where possible, else a copy."""
     spec = input._spec
-    _no_names(input, "reshape")
+    no_names(input, "reshape")
     if len(shape) == 1 and not isinstance(shape[0], (tuple, list)) and isinstance(shape[0], Tensor) and shape[0].ndim:
         shape = (tuple(shape[0].tolist()),)
-    shape = layout.infer_size(_sizes(shape), input.numel())
+    shape = layout.infer_size(sizes_of(shape), input.numel())
     strides = layout.view_strides(spec.shape, spec.strides, shape)
     if strides is None:
         input = input.clone().contiguous()
@@ -207,7 +171,7 @@ def flatten(input, start_dim=0, end_dim=-1, out_dim=None):
     dim_names = input._spec.names
     if not input.ndim:
         return reshape(input, 1)
-    start, end = _dim(input, start_dim), _dim(input, end_dim)
+    start, end = dim_of(input, start_dim), dim_of(input, end_dim)
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if dim_names is not None:
@@ -222,7 +186,7 @@ def flatten(input, start_dim=0, end_dim=-1, out_dim=None):
 @export("unflatten")
 def unflatten(input, dim, sizes):
     """One dimension as several. By name: `unflatten('features', (('C', 3), ('H', 4)))`."""
-    place = _dim(input, dim)
+    place = dim_of(input, dim)
     dim_names, shape = input._spec.names, input.shape
     sizes = sizes.items() if hasattr(sizes, "items") else sizes
     sizes = tuple(sizes)
@@ -253,7 +217,7 @@ def permute(input, *dims):
     if len(dims) != input.ndim:
         raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
                            f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(dims)}")
-    dims = tuple(_dim(input, d) for d in dims)
+    dims = tuple(dim_of(input, d) for d in dims)
     if len(set(dims)) != len(dims):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
     return _permuted(Permute, input, dims, dims=dims)
@@ -272,7 +236,7 @@ class Transpose(View):
 @export("transpose", "swapaxes", "swapdims")
 def transpose(input, dim0, dim1):
     """Two dimensions exchanged."""
-    dim0, dim1 = _dim(input, dim0), _dim(input, dim1)
+    dim0, dim1 = dim_of(input, dim0), dim_of(input, dim1)
     order = list(range(input.ndim))
     if order:
         order[dim0], order[dim1] = dim1, dim0
@@ -299,7 +263,7 @@ def movedim(input, source, destination):
     if len(source) != len(destination):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number of "
                            f"dims as destination ({list(destination)} dims)")
-    source, destination = [_dim(input, d) for d in source], [_dim(input, d) for d in destination]
+    source, destination = [dim_of(input, d) for d in source], [dim_of(input, d) for d in destination]
     rest = iter(d for d in range(input.ndim) if d not in source)
     return permute(input, *[source[destination.index(d)] if d in destination else next(rest) for d in range(input.ndim)])
 
@@ -332,7 +296,7 @@ class Unsqueeze(View):
 @export("unsqueeze")
 def unsqueeze(input, dim):
     """A new dimension of size one at `dim`."""
-    _no_names(input, "unsqueeze")
+    no_names(input, "unsqueeze")
     spec = input._spec
     dim = layout.normalize_dim(dim, input.ndim + 1)
     stride = spec.shape[dim] * spec.strides[dim] if dim < input.ndim else 1
@@ -347,7 +311,7 @@ class Squeeze(View):
 def squeeze(input, dim=None):
     """Without the dimensions of size one (or only those in `dim`)."""
     spec = input._spec
-    dims = range(input.ndim) if dim is None else [_dim(input, d) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    dims = range(input.ndim) if dim is None else [dim_of(input, d) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     keep = [d for d in range(input.ndim) if not (d in dims and spec.shape[d] == 1)]
     return _permuted(Squeeze, input, keep)
 
@@ -359,7 +323,7 @@ class Expand(View):
 @export(".expand")
 def expand(input, *sizes, implicit=False):
     """Dimensions of size one repeated without copying; -1 keeps a size."""
-    sizes = _sizes(sizes)
+    sizes = sizes_of(sizes)
     spec = input._spec
     lead = len(sizes) - input.ndim
     if lead < 0:
@@ -413,7 +377,7 @@ def broadcast_shapes(*shapes):
 @export(".sum_to_size")
 def sum_to_size(input, *size):
     """Undo a broadcast: the sum over every dimension that `size` doesn't have, or has as one."""
-    size = _sizes(size)
+    size = sizes_of(size)
     lead = input.ndim - len(size)
     if lead < 0 or any(s != 1 and s != mine for s, mine in zip(size, input.shape[lead:])):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(input.shape)}}}.")
@@ -424,136 +388,7 @@ def sum_to_size(input, *size):
     return out.reshape(size) if lead else out
 
 
-# ---- a part of the elements
-class Select(View):
-    grad_x = lambda g, shape, dim, index: embed(g, shape, lambda z: z.select(dim, index))
-
-
-@export("select")
-def select(input, dim, index):
-    """The slice at `index` along `dim`, without that dimension."""
-    spec = input._spec
-    if not input.ndim:
-        raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    dim, index = _dim(input, dim), int(index)
-    size = spec.shape[dim]
-    if not -size <= index < size:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(spec.shape)} at dimension {dim}")
-    index %= size
-    return Select.of(input, _cut(spec.shape, dim), _cut(spec.strides, dim), input._offset + index * spec.strides[dim],
-                     None if spec.names is None else _cut(spec.names, dim), dim=dim, index=index)
-
-
-class Slice(View):
-    grad_x = lambda g, shape, dim, start, end, step: embed(g, shape, lambda z: slice_(z, dim, start, end, step))
-
-
-def slice_(input, dim=0, start=None, end=None, step=1):
-    """Every `step`-th slice from `start` to `end` along `dim`."""
-    spec = input._spec
-    dim, step = _dim(input, dim), int(step)
-    if step <= 0:
-        raise ValueError("step must be greater than zero")
-    start, end, _ = slice(start, end).indices(spec.shape[dim])
-    count = max(0, -(-(end - start) // step))
-    return Slice.of(input, spec.shape[:dim] + (count,) + spec.shape[dim + 1:],
-                    spec.strides[:dim] + (spec.strides[dim] * step,) + spec.strides[dim + 1:],
-                    input._offset + (start * spec.strides[dim] if count or start < spec.shape[dim] else 0), spec.names,
-                    dim=dim, start=start, end=end, step=step)
-
-
-@export("narrow")
-def narrow(input, dim, start, length):
-    """`length` slices from `start` on along `dim`."""
-    dim, start = _dim(input, dim), int(start)
-    size = input.shape[dim]
-    if length < 0:
-        raise RuntimeError("narrow(): length must be non-negative.")
-    if not -size <= start <= size:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-size}, {size}], but got {start})" if False else
-                         f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
-    start = start + size if start < 0 else start
-    if start + length > size:
-        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
-    return slice_(input, dim, start, start + length)
-
-
-class Diagonal(View):
-    grad_x = lambda g, shape, offset, dim1, dim2: embed(g, shape, lambda z: z.diagonal(offset, dim1, dim2))
-
-
-@export("diagonal")
-def diagonal(input, offset=0, dim1=0, dim2=1):
-    """The elements [i, i + offset] along two dimensions, as a new last dimension."""
-    spec = input._spec
-    dim1, dim2 = _dim(input, dim1), _dim(input, dim2)
-    if dim1 == dim2:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    rows, columns = spec.shape[dim1], spec.shape[dim2]
-    count = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
-    start = input._offset + (0 if not count else offset * spec.strides[dim2] if offset >= 0 else -offset * spec.strides[dim1])
-    rest = [d for d in range(input.ndim) if d not in (dim1, dim2)]
-    return Diagonal.of(input, tuple([spec.shape[d] for d in rest]) + (count,),
-                       tuple([spec.strides[d] for d in rest]) + (spec.strides[dim1] + spec.strides[dim2],), start,
-                       None if spec.names is None else tuple([spec.names[d] for d in rest]) + (None,),
-                       offset=offset, dim1=dim1, dim2=dim2)
-
-
-class Unfold(View):
-    grad_x = lambda g, shape, dimension, size, step: embed(g, shape, lambda z: z.unfold(dimension, size, step))
-
-
-@export(".unfold")
-def unfold(input, dimension, size, step):
-    """Windows of `size` along a dimension, `step` apart, as a new last dimension."""
-    spec = input._spec
-    _no_names(input, "unfold")
-    dim = layout.normalize_dim(dimension, input.ndim)
-    length, stride = (spec.shape[dim], spec.strides[dim]) if input.ndim else (1, 1)
-    if not 0 <= size <= length:
-        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {length} but size is {size}")
-    if step <= 0:
-        raise RuntimeError(f"step is {step} but must be > 0")
-    count = (length - size) // step + 1
-    if not input.ndim:
-        return Unfold.of(input, (size,), (1,), dimension=0, size=size, step=step)
-    return Unfold.of(input, spec.shape[:dim] + (count,) + spec.shape[dim + 1:] + (size,),
-                     spec.strides[:dim] + (stride * step,) + spec.strides[dim + 1:] + (stride,), dimension=dim, size=size, step=step)
-
-
-class AsStrided(View):
-    grad_x = lambda g, shape, geometry, own: as_strided_backward(g, shape, geometry, own)
-
-
-def as_strided_backward(g, shape, geometry, own):
-    """`own` is the input's (strides, offset): the view's integers count in its storage."""
-    size, stride, offset = geometry
-    strides, start = own
-    extent = max(layout.extent(shape, strides), layout.extent(size, stride, offset - start))
-    flat = embed(g, (extent,), lambda z: z.as_strided(size, stride, offset - start))
-    return flat.as_strided(shape, strides, 0)
-
-
-@export("as_strided")
-def as_strided(input, size, stride, storage_offset=None):
-    """Any view of the input's storage: shape, strides and offset as given."""
-    _no_names(input, "as_strided")
-    size, stride = tuple(size), tuple(stride)
-    offset = input._offset if storage_offset is None else storage_offset
-    if len(size) != len(stride):
-        raise RuntimeError("mismatch in length of strides and shape")
-    if any(s < 0 for s in stride):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
-    if offset < 0:
-        raise RuntimeError(f"Tensor: invalid storage offset {offset}")
-    have, need = input._storage.buffer, layout.extent(size, stride, offset)
-    if need > len(have):
-        unit = input.dtype.itemsize
-        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {unit} requiring a "
-                           f"storage size of {need * unit} are out of bounds for storage of size {len(have) * unit}")
-    return AsStrided.of(input, size, stride, offset, geometry=(size, stride, offset), own=(input._spec.strides, input._offset))
-
-
+# ---- the same view again
 class Alias(View):
     """The same tensor again."""
     grad_x = lambda g: g
@@ -561,127 +396,3 @@ class Alias(View):
 
 def alias(x, dim_names=None):
     return Alias.of(x, x._spec.shape, x._spec.strides, None, dim_names)
-
-
-# ---- several views at once
-def _several(kind, x, parts, join):
-    """Views that came from one call: one node with as many outputs; none may be written in place."""
-    with no_grad():
-        outs = tuple(parts)
-    edge = receiver(x) if mode.grad and x.is_floating_point() else None
-    for out in outs:
-        out._view_of = None
-    if edge is not None:
-        node = new(kind)
-        node.edges, node.number, node.count = (edge,), next_number(), len(outs)
-        node.join, node.spec, node.output_specs = join, x._spec, [o._spec for o in outs]
-        for nr, out in enumerate(outs):
-            out._edge = tape.Output(node, nr)
-            out._view_of = f"multi {kind.__name__} {nr}"
-    elif not mode.grad:
-        for out in outs:
-            out._view_of = "no_grad"
-    return outs
-
-
-class _SeveralNode(tape.Node):
-    __slots__ = ("count", "join", "spec", "output_specs")
-    n_outputs = property(lambda self: max(self.count, 2))  # a list of gradients, also for one output
-
-    def backward(self, *grads):
-        grads = [filled(s.shape, 0, s.dtype, s.backend) if g is None else g for g, s in zip(grads, self.output_specs)]
-        return (self.join(grads) if grads else filled(self.spec.shape, 0, self.spec.dtype, self.spec.backend)),
-
-
-class UnbindBackward0(_SeveralNode):
-    __slots__ = ()
-
-
-class SplitBackward0(_SeveralNode):
-    __slots__ = ()
-
-
-class SplitWithSizesBackward0(_SeveralNode):
-    __slots__ = ()
-
-
-@export("unbind")
-def unbind(input, dim=0):
-    """The slices along `dim`, as a tuple of views."""
-    if not input.ndim:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    dim = _dim(input, dim)
-
-    def join(grads):
-        from .join import stack
-        return stack(grads, dim)
-    return _several(UnbindBackward0, input, [select(input, dim, i) for i in range(input.shape[dim])] if not mode.grad else
-                    _quietly(lambda: [select(input, dim, i) for i in range(input.shape[dim])]), join)
-
-
-def _quietly(make):
-    with no_grad():
-        return make()
-
-
-@export("split")
-def split(tensor, split_size_or_sections, dim=0):
-    """Views of `split_size` slices each (the last may be smaller), or of the sizes in a list."""
-    dim = _dim(tensor, dim)
-    size = tensor.shape[dim] if tensor.ndim else 0
-    if isinstance(split_size_or_sections, (list, tuple)):
-        sizes, kind = list(split_size_or_sections), SplitWithSizesBackward0
-        if sum(sizes) != size or any(s < 0 for s in sizes):
-            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at dimension {dim}), "
-                               f"but got split_sizes={sizes}")
-    else:
-        each, kind = int(split_size_or_sections), SplitBackward0
-        if each < 0:
-            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={each}")
-        if each == 0 and size != 0:
-            raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}")
-        sizes = [min(each, size - start) for start in range(0, size, each)] if size else [0]
-
-    def join(grads):
-        from .join import cat
-        return cat(grads, dim)
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return _several(kind, tensor, _quietly(lambda: [slice_(tensor, dim, s, s + n) for s, n in zip(starts, sizes)]), join)
-
-
-@export(".split_with_sizes")
-def split_with_sizes(input, split_sizes, dim=0):
-    return split(input, list(split_sizes), dim)
-
-
-@export("chunk")
-def chunk(input, chunks, dim=0):
-    """At most `chunks` views of equal size (the last may be smaller)."""
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    dim = _dim(input, dim)
-    size = input.shape[dim]
-    each = -(-size // chunks)
-    return split(input, each, dim) if size else split(input, [0] * chunks, dim)
-
-
-@export("tensor_split")
-def tensor_split(input, indices_or_sections, dim=0):
-    """Views cut at the given indices, or into that many nearly equal parts."""
-    dim = _dim(input, dim)
-    size = input.shape[dim]
-    if isinstance(indices_or_sections, int):
-        n = indices_or_sections
-        sizes = [size // n + (i < size % n) for i in range(n)]
-        cuts = [sum(sizes[:i]) for i in range(1, n)]
-    else:
-        cuts = [min(max(i + size if i < 0 else i, 0), size) for i in list(indices_or_sections)]
-    return tuple(slice_(input, dim, a, max(a, b)) for a, b in zip([0] + cuts, cuts + [size]))
-
-
-# ---- names of dimensions: views that differ in their names only
-@export(".rename")
-def rename(input, *args, **kwargs):
-    """The same tensor with other names of dimensions: `rename('N', 'C')`, `rename(None)`, `rename(N='batch')`."""
-    old = input._spec.names if input._spec.names is not None else (None,) * input.ndim
-    return alias(input, names.rename(old, args, kwargs))
