@@ -24,4 +24,4 @@ int32 = int = _dtypes.int32
 int16 = short = _dtypes.int16
 int8, uint8, bool = _dtypes.int8, _dtypes.uint8, _dtypes.bool_
 dtype = _dtypes.dtype
-globals().update(_functions)
+globals().update({_name: _f for _name, _f in _functions.items() if "." not in _name})

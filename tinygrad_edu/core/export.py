@@ -4,14 +4,16 @@ It knows names only; what an op computes is none of its business.
 """
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .fast import short_path
 from .tensor import Tensor
 
-registry = {}                                      # public name -> Op class, or function of ops that need thought
-functions = {}                                     # public name -> what `tinygrad_edu.<name>` is
-inplace_twins = {}                                 # name -> (op or function, callable): ops.inplace makes `name_` of it
+registry = {}                                      # torch's name ("add", "nn.functional.gelu") -> Op class or function
+functions = {}                                     # the same names -> what users call
+inplace_twins = {}                                 # name -> callable: ops.inplace makes `name_` of it
 REFLECTED = {"__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__", "__pow__", "__and__", "__or__", "__xor__",
              "__lshift__", "__rshift__", "__matmul__"}
 
@@ -19,34 +21,48 @@ REFLECTED = {"__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__
 def export(*public, inplace=False, out=True):
     """Attach an op, or a function around ops, to Tensor and to the registry of torch's functions.
 
-    `name` is a method and a function, `__name__` an operator (its reflected twin is attached too where Python has
-    one), `.name` a method only, `name()` a function only. `inplace=True` asks for the twin `name_`.
+    `name` is a method and a function, `__name__` an operator (its reflected twin is attached too where Python has one), `.name` a
+    method only, `name()` a function only, `nn.functional.name` a function of that module. `inplace=True` asks for the
+    twin `name_`; functions take torch's `out=`, unless `out=False`.
     """
     def attach(target):
         function = target
         if isinstance(target, type):
             target.public = next((n.strip("._()") for n in public), target.__name__.lower())
             function = short_path(target)
+        with_out = taking_out(function) if out else function
         for name in public:
             if name.startswith("__"):
                 setattr(Tensor, name, function)
-                reflected = "__r" + name[2:]
                 if name in REFLECTED:
-                    setattr(Tensor, reflected, _reflect(target, function))
-            elif name.endswith("()"):
-                registry[name[:-2]] = target
-                functions[name[:-2]] = function
+                    setattr(Tensor, "__r" + name[2:], _reflect(target, function))
+            elif name.endswith("()") or "." in name[1:]:
+                registry[name.removesuffix("()")] = target
+                functions[name.removesuffix("()")] = with_out
+            elif name.startswith("."):
+                setattr(Tensor, name[1:], function)
             else:
-                setattr(Tensor, name.lstrip("."), function)
-                if not name.startswith("."):
-                    registry[name] = target
-                    functions[name] = function
-        if inplace:
-            for name in public:
-                if not name.endswith("()"):
-                    inplace_twins[name.lstrip(".")] = (target, function)
+                setattr(Tensor, name, function)
+                registry[name] = target
+                functions[name] = with_out
+            if inplace and not name.endswith("()"):
+                inplace_twins[name.removeprefix(".")] = function
         return target
     return attach
+
+
+def taking_out(function):
+    """The function with torch's `out=`: the result is written into a given tensor (or tuple of tensors)."""
+    @functools.wraps(function)
+    def with_out(*args, out=None, **kwargs):
+        if out is None:
+            return function(*args, **kwargs)
+        made = function(*args, **kwargs)
+        if isinstance(made, Tensor):
+            return Tensor._write_out(out, made, function.__name__)
+        written = [Tensor._write_out(o, m, function.__name__) for o, m in zip(out, made, strict=True)]
+        return type(made)(*written) if hasattr(made, "_fields") else type(made)(written)
+    return with_out
 
 
 def _reflect(target, function):

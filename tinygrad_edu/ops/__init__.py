@@ -2,6 +2,10 @@
 
 A formula that needs an op to its right calls it as a method of the gradient, which is looked up when it runs.
 """
-from . import views, slices, named, convert, create, arithmetic, reduce, inplace  # noqa: F401
+from . import (  # noqa: I001  (the order is the point)
+    views, slices, named, convert, create, arithmetic, math, compare, activation, choose, reduce, norm, scan,
+    sort, softmax, matmul, einsum, join, index, gather, masked, triangular, conv, pool, normalize, embedding,
+    loss, inplace, random,
+)
 
 inplace.attach_twins()

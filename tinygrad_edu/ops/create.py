@@ -42,32 +42,26 @@ def checked_names(names, shape):
     return None if names is None else dim_names.validate(names, len(shape))
 
 
-def into(out, made):
-    """Write a fresh tensor into `out=` and return that."""
-    from .inplace import write_out
-    return write_out(out, made)
-
-
-def _constant(shape, value, out, dtype, device, requires_grad, names):
+def _constant(shape, value, dtype, device, requires_grad, names):
     dtype = dtype or dtypes.get_default_dtype()
     made = filled(shape, value, dtype, backends.get_backend(device), checked_names(names, shape))
-    return finish(made if out is None else into(out, made), requires_grad)
+    return finish(made, requires_grad)
 
 
 @export("zeros()")
-def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
+def zeros(*size, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
     """Zeros of a shape."""
-    return _constant(sizes_of(size), 0, out, dtype, device, requires_grad, names)
+    return _constant(sizes_of(size), 0, dtype, device, requires_grad, names)
 
 
 @export("ones()")
-def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
+def ones(*size, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
     """Ones of a shape."""
-    return _constant(sizes_of(size), 1, out, dtype, device, requires_grad, names)
+    return _constant(sizes_of(size), 1, dtype, device, requires_grad, names)
 
 
 @export("empty()")
-def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None, memory_format=None):
+def empty(*size, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None, memory_format=None):
     """Uninitialised memory of a shape."""
     shape = sizes_of(size)
     made = _empty(shape, dtype or dtypes.get_default_dtype(), backends.get_backend(device), checked_names(names, shape))
@@ -75,12 +69,12 @@ def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=F
 
 
 @export("full()")
-def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, names=None, pin_memory=False):
+def full(size, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, names=None, pin_memory=False):
     """One value everywhere; its type decides the dtype."""
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     shape = sizes_of((size,) if isinstance(size, int) else tuple(size))
-    return _constant(shape, fill_value, out, dtype or dtypes.of_number(fill_value), device, requires_grad, names)
+    return _constant(shape, fill_value, dtype or dtypes.of_number(fill_value), device, requires_grad, names)
 
 
 def _like(x, value, dtype, device, requires_grad):
@@ -145,7 +139,7 @@ def _number(x):
 
 
 @export("arange()")
-def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def arange(start=0, end=None, step=1, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """start, start + step, ... below `end`. `arange(end)` starts at 0."""
     if end is None:
         start, end = 0, start
@@ -160,11 +154,11 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     kind = np.float64 if dtype.is_floating_point else np.int64
     host = np.arange(count).astype(kind) * kind(step) + kind(start)
     made = from_host(host, dtype, backends.get_backend(device))
-    return finish(made if out is None else into(out, made), requires_grad)
+    return finish(made, requires_grad)
 
 
 @export("linspace()")
-def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def linspace(start, end, steps, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """`steps` numbers from `start` to `end`, both included."""
     start, end, steps = _number(start), _number(end), int(steps)
     if steps < 0:
@@ -176,25 +170,25 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     step = kind(end - start) / kind(steps - 1) if steps > 1 else kind(0)
     host = np.where(i < steps // 2, kind(start) + step * i.astype(kind), kind(end) - step * (steps - i - 1).astype(kind)) if steps > 1 else np.full(steps, start, kind)
     made = from_host(host, dtype, backends.get_backend(device))
-    return finish(made if out is None else into(out, made), requires_grad)
+    return finish(made, requires_grad)
 
 
 @export("logspace()")
-def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def logspace(start, end, steps, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """`base` to the powers `linspace(start, end, steps)`."""
     dtype = dtype or dtypes.get_default_dtype()
     host = np.power(float(base), np.linspace(_number(start), _number(end), int(steps)))
     made = from_host(host, dtype, backends.get_backend(device))
-    return finish(made if out is None else into(out, made), requires_grad)
+    return finish(made, requires_grad)
 
 
 @export("eye()")
-def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Ones on the diagonal of an n x m matrix."""
     if n < 0:
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
     made = from_host(np.eye(n, n if m is None else m), dtype or dtypes.get_default_dtype(), backends.get_backend(device))
-    return finish(made if out is None else into(out, made), requires_grad)
+    return finish(made, requires_grad)
 
 
 # ---- data from outside

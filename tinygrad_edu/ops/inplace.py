@@ -293,10 +293,10 @@ def check_result(x, result, name):
         names.check_inplace(x._spec.names, result._spec.names)
 
 
-def write_out(out, made):
+def write_out(out, made, name):
     """`out=`: the result written into a given tensor, resized where it is empty."""
     if not isinstance(out, Tensor):
-        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if mode.grad and (out.requires_grad or made.requires_grad):
         raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
     if not dtypes.can_cast(made.dtype, out.dtype):
@@ -315,6 +315,9 @@ def write_out(out, made):
     out._spec.backend.copy(out._array, made._array)
     out._storage.version += 1
     return out
+
+
+Tensor._write_out = staticmethod(write_out)
 
 
 @export(".set_")
@@ -371,7 +374,7 @@ def attach_twins():
     from . import views
     for name in ("unsqueeze", "squeeze", "t", "transpose", "swapaxes", "swapdims"):
         _geometry_twin(name + "_", getattr(views, name) if hasattr(views, name) else views.transpose)
-    for name, (target, function) in inplace_twins.items():
+    for name, function in inplace_twins.items():
         if name.startswith("__"):
             method = in_place(function, "__i" + name[2:])
             setattr(Tensor, "__i" + name[2:], method)
