@@ -4,15 +4,18 @@
 """
 from __future__ import annotations
 
-from .backends import device
-from .core import dtypes as _dtypes
-from .core.dtypes import finfo, get_default_dtype, iinfo, promote_types, set_default_dtype
-from .core.layout import Size
-from .core.export import functions as _functions
-from .core.mode import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
-from .core.tensor import Tensor
+import importlib as _importlib
+
 from . import ops  # noqa: F401  (attaches the operations)
 from . import autograd
+from .backends import device
+from .core import dtypes as _dtypes
+from .core.dtypes import (can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype)
+from .core.export import functions as _functions
+from .core.layout import Size
+from .core.mode import (enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
+                        set_grad_enabled)
+from .core.tensor import Tensor
 
 __version__ = "0.1.0"
 
@@ -23,5 +26,24 @@ int64 = long = _dtypes.int64
 int32 = int = _dtypes.int32
 int16 = short = _dtypes.int16
 int8, uint8, bool = _dtypes.int8, _dtypes.uint8, _dtypes.bool_
-dtype = _dtypes.dtype
+strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous_format", "torch.preserve_format"
 globals().update({_name: _f for _name, _f in _functions.items() if "." not in _name})
+
+# What is loaded when it is first asked for, so that importing tinygrad_edu stays quick: modules, and names out of them.
+_MODULES = ("cuda", "linalg", "nn", "optim", "random", "serialization", "storage", "utils")
+_NAMES = {"save": "serialization", "load": "serialization", "TypedStorage": "storage", "UntypedStorage": "storage"}
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return _importlib.import_module(f".{name}", __name__)
+    if name in _NAMES:
+        found = globals()[name] = getattr(_importlib.import_module(f".{_NAMES[name]}", __name__), name)
+        return found
+    if name == "bfloat16":
+        return _dtypes.bfloat16()
+    raise AttributeError(f"module 'tinygrad_edu' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted({*globals(), *_MODULES, *_NAMES, "bfloat16"})

@@ -3,17 +3,22 @@
     sample("mul", "torch.mul(x, y)", x=normal(3, 4), y=normal(4))
 
 An expression is evaluated with `torch` bound to tinygrad_edu or to torch itself, and each input to a tensor; its value is
-a tensor or a tuple of tensors. Inputs are drawn from a generator seeded by the sample's own text, so that recordings stay valid
-whatever is added beside them.
+a tensor, a tuple of tensors or something Python can compare. Inputs are drawn from a generator seeded by the sample's own text, so
+that recordings stay valid whatever is added beside them, and then rounded to float16: one recorded answer serves every dtype.
+After adding lines: `python -m tests.goldens.record` (needs torch).
 """
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
 SAMPLES = []
+FLOATS = ("float64", "float32", "float16")
+EVERY = (*FLOATS, "int64", "int32", "uint8", "bool")
 
 
 @dataclass(frozen=True)
@@ -29,19 +34,39 @@ class Sample:
     op: str                                        # torch's name of the function
     expression: str
     inputs: dict = field(default_factory=dict)
-    dtypes: tuple = ("float64", "float32")         # the forward is compared in each of these (for the float inputs)
+    dtypes: tuple = EVERY                          # the forward in each of these is equal to torch's, or refused as torch refuses it
     second: bool = True                            # whether gradgradcheck makes sense
     exact: bool = False                            # bit for bit equal to torch, instead of to rounding
+    node: bool = True                              # whether grad_fn has torch's name
+    rtol: float = 1.0                              # times the usual tolerances
+    edges: bool = True                             # whether empty and 0-d inputs behave as torch's
     why: str = ""                                  # the reason for anything unusual above
+
+    @property
+    def key(self):
+        return f"{self.expression}  # {self.op}: " + ", ".join(f"{name}{list(i.shape)}" for name, i in self.inputs.items())
 
     def arrays(self):
         """Each input as a numpy array: float64, int64 or bool."""
-        return {name: np.asarray(i.draw(np.random.default_rng(zlib.crc32(f"{self.op}|{self.expression}|{name}".encode())), i.shape))
-                for name, i in self.inputs.items()}
+        found = {}
+        for name, i in self.inputs.items():
+            array = np.asarray(i.draw(np.random.default_rng(zlib.crc32(f"{self.op}|{self.expression}|{name}".encode())), i.shape))
+            found[name] = array.astype(np.float16).astype(np.float64) if array.dtype.kind == "f" else array
+        return found
 
 
-def sample(op, expression, *, dtypes=("float64", "float32"), second=True, exact=False, why="", **inputs):
-    SAMPLES.append(Sample(op, expression, inputs, tuple(dtypes), second, exact, why))
+def sample(op, expression, *, dtypes=EVERY, second=True, exact=False, node=True, rtol=1.0, edges=True, why="", **inputs):
+    """Add a line to the table."""
+    if (tuple(dtypes) != EVERY or not second or not node or rtol != 1.0 or not edges) and not why:
+        why = "unexplained"
+    SAMPLES.append(Sample(op, expression, inputs, tuple(dtypes), second, exact, node, rtol, edges, why))
+
+
+def load():
+    """The table, with the lines of every file of this folder in it."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return SAMPLES
 
 
 # ---- how inputs are drawn

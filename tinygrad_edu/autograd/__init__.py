@@ -37,10 +37,12 @@ def _roots(outputs, gradients, create_graph):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
         else:
             if grad.shape != out.shape:
-                raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a shape of {out.shape}.")
+                raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] "
+                                   f"has a shape of {out.shape}.")
             if grad.dtype is not out.dtype:
                 if not grad.is_floating_point():
-                    raise RuntimeError(f"For integral input tensors, argument 'gradient' must be floating point; got {grad.dtype}")
+                    raise RuntimeError("For integral input tensors, argument 'gradient' must be floating point; got "
+                                       f"{grad.dtype}")
                 grad = grad.to(out.dtype)
         edge = receiver(out)
         if edge is None:
@@ -93,7 +95,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+                         "allow_unused=False.")
     if is_grads_batched:
         raise ValueError("is_grads_batched=True needs vmap, which is not here: call grad once per row of grad_outputs")
     if not only_inputs:
@@ -113,7 +116,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     results = []
     for i, (g, x) in enumerate(zip(found, inputs)):
         if g is None and not allow_unused:
-            raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if "
+            raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. "
+                               "Set allow_unused=True if "
                                "this is the desired behavior.")
         if g is None and materialize_grads:
             g = filled(x.shape, 0, x.dtype, x._spec.backend)

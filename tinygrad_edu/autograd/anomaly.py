@@ -28,7 +28,8 @@ class set_detect_anomaly:
 class detect_anomaly(set_detect_anomaly):
     """`with detect_anomaly():` around forward and backward. Warns, as torch does, that it is slow."""
     def __init__(self, check_nan: bool = True):
-        warnings.warn("Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
+        warnings.warn("Anomaly Detection has been enabled. This mode will increase the runtime and should only be "
+                      "enabled for debugging.",
                       stacklevel=2)
         self.before = None
         self.check_nan = check_nan

@@ -88,7 +88,8 @@ def _flatten(data, shape, depth, flat, kinds):
         elif isinstance(data, complex):
             raise TypeError("complex numbers are not supported")
         elif hasattr(data, "__len__") and not isinstance(data, str):
-            raise TypeError(f"only length-1 arrays can be converted to Python scalars: expected a number at dim {depth}, "
+            raise TypeError("only length-1 arrays can be converted to Python scalars: expected a number at dim "
+                            f"{depth}, "
                             f"got {type(data).__name__}")
         else:
             raise TypeError(f"must be real number, not {type(data).__name__}")
@@ -98,7 +99,8 @@ def _flatten(data, shape, depth, flat, kinds):
         host = data._host() if isinstance(data, Tensor) else data
         kinds.add(data.dtype if isinstance(data, Tensor) else dtypes.from_numpy(data.dtype))
         if tuple(host.shape) != shape[depth:]:
-            raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(host) if host.ndim else 0})")
+            raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got "
+                             f"{len(host) if host.ndim else 0})")
         flat.extend(host.astype(np.float64).reshape(-1).tolist() if host.dtype.kind not in "iub" else host.reshape(-1).tolist())
         return
     if not hasattr(data, "__len__"):

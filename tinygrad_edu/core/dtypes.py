@@ -149,7 +149,8 @@ class finfo:
     def __init__(self, type=None):
         type = _default if type is None else type
         if not type.is_floating_point:
-            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")
+            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                            "'torch.finfo'")
         if type.name == "bfloat16":
             import ml_dtypes
             info = ml_dtypes.finfo(type.numpy)

@@ -40,7 +40,8 @@ def broadcast(a, b, dim, m, n):
             if result is not None:
                 repairs.append(f"with `{name}.unsqueeze({place})` the result is {result}")
                 break
-    text = f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {dim}\n{draw(a, b, dim)}"
+    text = (f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {dim}\n"
+            f"{draw(a, b, dim)}")
     return RuntimeError("\n  ".join([text, *repairs[:3]]))
 
 
@@ -75,7 +76,8 @@ BACKWARD_TWICE = (
 
 
 def modified(kind, shape, name, number, version, expected, anomaly):
-    hint = ("Hint: the backtrace further above shows the operation that failed to compute its gradient. The variable in "
+    hint = ("Hint: the backtrace further above shows the operation that failed to compute its gradient. The variable "
+            "in "
             "question was changed in there or anywhere later. Good luck!" if anomaly else
             "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
             "torch.autograd.set_detect_anomaly(True, check_nan=False).")

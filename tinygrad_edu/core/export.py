@@ -14,16 +14,16 @@ from .tensor import Tensor
 registry = {}                                      # torch's name ("add", "nn.functional.gelu") -> Op class or function
 functions = {}                                     # the same names -> what users call
 inplace_twins = {}                                 # name -> callable: ops.inplace makes `name_` of it
-REFLECTED = {"__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__", "__pow__", "__and__", "__or__", "__xor__",
-             "__lshift__", "__rshift__", "__matmul__"}
+REFLECTED = {"__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__", "__pow__", "__matmul__",
+             "__and__", "__or__", "__xor__", "__lshift__", "__rshift__"}
 
 
 def export(*public, inplace=False, out=True):
     """Attach an op, or a function around ops, to Tensor and to the registry of torch's functions.
 
-    `name` is a method and a function, `__name__` an operator (its reflected twin is attached too where Python has one), `.name` a
-    method only, `name()` a function only, `nn.functional.name` a function of that module. `inplace=True` asks for the
-    twin `name_`; functions take torch's `out=`, unless `out=False`.
+    `name` is a method and a function, `__name__` an operator (its reflected twin is attached too where Python has one),
+    `.name` a method only, `name()` a function only, `nn.functional.name` a function of that module. `inplace=True` asks
+    for the twin `name_`; functions take torch's `out=`, unless `out=False`.
     """
     def attach(target):
         function = target

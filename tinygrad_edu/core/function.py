@@ -30,7 +30,8 @@ class FunctionNode(Node):
         """Keep tensors (inputs, outputs, or None) for backward, with a check that nobody writes to them."""
         for tensor in tensors:
             if tensor is not None and not isinstance(tensor, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument 0 is of type {type(tensor).__name__}")
+                raise TypeError("save_for_backward can only save variables, but argument 0 is of type "
+                                f"{type(tensor).__name__}")
         self.to_save = tensors
 
     def save_for_forward(self, *tensors):
@@ -75,16 +76,19 @@ class FunctionNode(Node):
         while len(results) > expected and results[-1] is None:
             results.pop()
         if len(results) != expected:
-            raise RuntimeError(f"function {name} returned an incorrect number of gradients (expected {expected}, got {len(results)})")
+            raise RuntimeError(f"function {name} returned an incorrect number of gradients (expected {expected}, got "
+                               f"{len(results)})")
         for i, (grad, edge, spec) in enumerate(zip(results, self.edges, self.input_specs)):
             if grad is None:
                 continue
             if not isinstance(grad, Tensor):
-                raise TypeError(f"function {name} returned a gradient that is not a tensor at index {i}: expected Variable or None, "
+                raise TypeError(f"function {name} returned a gradient that is not a tensor at index {i}: expected "
+                                "Variable or None, "
                                 f"got {type(grad).__name__}" if spec is not None else
                                 f"expected Variable or None (got {type(grad).__name__})")
             if spec is None:
-                raise RuntimeError(f"function {name} returned a gradient different than None at position {i + 1}, but the corresponding "
+                raise RuntimeError(f"function {name} returned a gradient different than None at position {i + 1}, but "
+                                   "the corresponding "
                                    "forward input was not a Variable")
             if edge is not None:
                 results[i] = _fitting(grad, spec, name, i)
@@ -99,13 +103,15 @@ def _fitting(grad, spec, name, i):
         wide, target = grad._spec.shape, spec.shape
         lead = len(wide) - len(target)
         if lead < 0 or any(t != 1 and t != w for t, w in zip(target, wide[lead:])):
-            raise RuntimeError(f"Function {name} returned an invalid gradient at index {i} - got {list(wide)} but expected shape "
+            raise RuntimeError(f"Function {name} returned an invalid gradient at index {i} - got {list(wide)} but "
+                               "expected shape "
                                f"compatible with {list(target)}")
         grad = grad.sum_to_size(target)
     if grad._spec.dtype is not spec.dtype:
         grad = grad.to(spec.dtype)
     if grad._spec.backend is not spec.backend:
-        raise RuntimeError(f"Function {name} returned an invalid gradient at index {i} - expected device {spec.backend.device} "
+        raise RuntimeError(f"Function {name} returned an invalid gradient at index {i} - expected device "
+                           f"{spec.backend.device} "
                            f"but got {grad.device}")
     return grad
 
@@ -137,7 +143,8 @@ class Function(metaclass=_Meta):
     """Subclass it with static methods `forward` and `backward` (and optionally `setup_context`); use `.apply`."""
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke "
+        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
+                           "you should invoke "
                            f"them on the class itself. Instantiating an autograd function is not allowed.")
 
     @staticmethod
@@ -146,7 +153,8 @@ class Function(metaclass=_Meta):
 
     @staticmethod
     def backward(ctx, *grads):
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
+                                  "autograd.Function to use it with "
                                   "backward mode AD.")
 
     @classmethod
@@ -154,7 +162,8 @@ class Function(metaclass=_Meta):
         """Run forward, and put it on the tape if an input requires a gradient."""
         for name in ("forward", "backward"):
             if not isinstance(_lookup(cls, name), staticmethod):
-                raise RuntimeError(f"Legacy autograd function with non-static {name} method is deprecated. Please use new-style autograd "
+                raise RuntimeError(f"Legacy autograd function with non-static {name} method is deprecated. Please use "
+                                   "new-style autograd "
                                    f"function with static {name} method. (Example: "
                                    "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
         if kwargs:
@@ -206,7 +215,8 @@ def _tie(cls, ctx, args, outputs, dirty, recording):
         if id(t) not in inputs:
             raise RuntimeError("mark_dirty: only input tensors should be passed")
         if all(t is not o for o in outputs):
-            raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. The inputs that are "
+            raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. "
+                               "The inputs that are "
                                "modified inplace must all be outputs of the Function.")
         if recording and t._requires_grad and t._edge is None:
             raise RuntimeError(errors.LEAF)
@@ -243,7 +253,8 @@ def _record(ctx, args, outputs, dirty, bases):
         if not isinstance(o, Tensor) or id(o) in quiet or o._spec.dtype.category != dtypes.FLOATING:
             continue
         if id(o) in dirty and o._base is not None:
-            raise RuntimeError("a view was modified in place by a custom Function: mark_dirty is supported for tensors that are not views. "
+            raise RuntimeError("a view was modified in place by a custom Function: mark_dirty is supported for tensors "
+                               "that are not views. "
                                "Return a new tensor, or call the Function on the base.")
         o._edge = Output(ctx, number) if ctx._n_outputs > 1 else ctx
         o._requires_grad = False

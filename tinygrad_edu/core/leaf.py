@@ -40,7 +40,8 @@ class OnTape:
         if self._edge is not None:
             if flag:
                 return
-            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a "
+                               "computed variable in a "
                                "subgraph that doesn't require differentiation use var_no_grad = var.detach().")
         if flag and not self.is_floating_point():
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
@@ -70,9 +71,12 @@ class OnTape:
         """The gradient that `backward` accumulated here, or None."""
         if self._grad is None and not self._retains and edge_of(self) is not None:
             warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated "
-                "during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use "
-                ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+                "won't be populated "
+                "during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, "
+                "use "
+                ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you "
+                "access the leaf "
                 "Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information.", UserWarning, stacklevel=2)
         return self._grad
 
@@ -80,18 +84,23 @@ class OnTape:
     def grad(self, value):
         if value is not None:
             if not isinstance(value, OnTape):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+                raise TypeError("assigned grad expected to be a Tensor or None but got grad of type "
+                                f"{type(value).__name__}")
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
             if value.dtype is not self.dtype:
-                raise RuntimeError(f"attempting to assign a gradient with dtype '{kind_of(value)}' to a tensor with dtype '{kind_of(self)}'. "
+                raise RuntimeError(f"attempting to assign a gradient with dtype '{kind_of(value)}' to a tensor with "
+                                   f"dtype '{kind_of(self)}'. "
                                    "Please ensure that the gradient and the tensor have the same dtype")
             if value.device != self.device:
-                raise RuntimeError(f"attempting to assign a gradient with device type '{value.device.type}' to a tensor with device type "
-                                   f"'{self.device.type}'. Please ensure that the gradient and the tensor are on the same device")
+                raise RuntimeError(f"attempting to assign a gradient with device type '{value.device.type}' to a "
+                                   "tensor with device type "
+                                   f"'{self.device.type}'. Please ensure that the gradient and the tensor are on the "
+                                   "same device")
             if value.shape != self.shape:
                 raise RuntimeError(f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
-                                   f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size")
+                                   f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same "
+                                   "size")
         self._grad = value
 
     @grad.deleter

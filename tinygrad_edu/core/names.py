@@ -17,7 +17,8 @@ def check_name(name):
     if name is not None and not isinstance(name, str):
         raise TypeError(f"names must be strings or None, but found {type(name).__name__}")
     if name is not None and not (name.isidentifier() and name.isascii()):
-        raise RuntimeError("Invalid name: a valid identifier contains only digits, alphabetical characters, and/or underscore and starts "
+        raise RuntimeError("Invalid name: a valid identifier contains only digits, alphabetical characters, and/or "
+                           "underscore and starts "
                            f"with a non-digit. got: '{name}'.")
 
 
@@ -27,7 +28,8 @@ def validate(names, ndim):
     for name in names:
         check_name(name)
     if len(names) != ndim:
-        raise RuntimeError(f"Number of names ({len(names)}) and number of dimensions in tensor ({ndim}) do not match. Attempted to create a "
+        raise RuntimeError(f"Number of names ({len(names)}) and number of dimensions in tensor ({ndim}) do not match. "
+                           "Attempted to create a "
                            f"tensor with names {show(names)}")
     given = [n for n in names if n is not None]
     if len(set(given)) != len(given):
@@ -46,7 +48,8 @@ def dim_index(names, name):
 
 def unify_one(a, b, first, second, action="broadcast"):
     if a is not None and b is not None and a != b:
-        raise RuntimeError(f"Error when attempting to {action} dims {show(first)} and dims {show(second)}: dim '{a}' and dim '{b}' are at "
+        raise RuntimeError(f"Error when attempting to {action} dims {show(first)} and dims {show(second)}: dim '{a}' "
+                           f"and dim '{b}' are at "
                            "the same position from the right but do not match.")
     return a if b is None else b
 
@@ -54,7 +57,8 @@ def unify_one(a, b, first, second, action="broadcast"):
 def _misaligned(name, names, others, back, first, second, action):
     """A name matched with None must not stand elsewhere on the other side."""
     if name is not None and name in others and len(others) - others.index(name) != back:
-        raise RuntimeError(f"Misaligned dims when attempting to {action} dims {show(first)} and dims {show(second)}: dim '{name}' appears in "
+        raise RuntimeError(f"Misaligned dims when attempting to {action} dims {show(first)} and dims {show(second)}: "
+                           f"dim '{name}' appears in "
                            "a different position from the right across both lists.")
 
 
@@ -99,10 +103,13 @@ def matmul(first, second):
     batch = unify(first[:-2], second[:-2])
     columns = second[-1:] if len(second) > 1 else ()
     rows = first[-2:-1] if len(first) > 1 else ()
-    for mine, other, feature, who, whose in ((second[-2:], first[:-2], "second", "first", first), (first[-2:], second[:-2], "first", "second", second)):
+    for mine, other, feature, who in ((second[-2:], first[:-2], "second", "first"),
+                                      (first[-2:], second[:-2], "first", "second")):
         if any(n is not None and n in other for n in mine):
-            raise RuntimeError(f"Misaligned dims when batch matrix multiplying Tensor{show(first)} and Tensor{show(second)}: there is overlap "
-                               f"between the feature dims of the {feature} tensor ({show(mine)}) and the batch dims of the {who} tensor "
+            raise RuntimeError(f"Misaligned dims when batch matrix multiplying Tensor{show(first)} and "
+                               f"Tensor{show(second)}: there is overlap "
+                               f"between the feature dims of the {feature} tensor ({show(mine)}) and the batch dims of "
+                               f"the {who} tensor "
                                f"({show(other)}). Please ensure batch dims are not present in the feature dims.")
     out = batch + rows + columns
     _no_duplicates(out, first, second)
@@ -112,20 +119,24 @@ def matmul(first, second):
 def _no_duplicates(out, first, second):
     given = [n for n in out if n is not None]
     if len(set(given)) != len(given):
-        raise RuntimeError(f"Matrix multiplying Tensor{show(first)} with Tensor{show(second)} would produce output tensor with duplicate names "
+        raise RuntimeError(f"Matrix multiplying Tensor{show(first)} with Tensor{show(second)} would produce output "
+                           "tensor with duplicate names "
                            f"{show(out)}. Please rename the input tensors with `Tensor.rename` to prevent this.")
 
 
 def check_inplace(mine, result):
     """Whether a result may be written into a tensor with these names (None: it has none and takes them)."""
     if mine is not None and mine != result:
-        raise RuntimeError(f"Name mismatch: specified out tensor with names {show(mine)} are not the same as the computed output names "
-                           f"{show(result or (None,) * len(mine))}. Please rename the out tensor's dims with `Tensor.rename`.")
+        raise RuntimeError(f"Name mismatch: specified out tensor with names {show(mine)} are not the same as the "
+                           "computed output names "
+                           f"{show(result or (None,) * len(mine))}. Please rename the out tensor's dims with "
+                           "`Tensor.rename`.")
 
 
 def refuse(op):
     """The sentence of an operation without a rule."""
-    return (f"aten::{op} is not yet supported with named tensors. Please drop names via `tensor = tensor.rename(None)`, call the op with an "
+    return (f"aten::{op} is not yet supported with named tensors. Please drop names via `tensor = "
+            "tensor.rename(None)`, call the op with an "
             "unnamed tensor, and set names on the result of the operation.")
 
 
@@ -137,7 +148,8 @@ def fill_ellipsis(names, fill, function):
     """`names` with its one Ellipsis replaced by `fill`."""
     places = [i for i, n in enumerate(names) if _is_ellipsis(n)]
     if len(places) > 1:
-        raise RuntimeError(f"{function}: More than one Ellipsis ('...') found in names ({list(names)}). This function supports up to one "
+        raise RuntimeError(f"{function}: More than one Ellipsis ('...') found in names ({list(names)}). This function "
+                           "supports up to one "
                            "Ellipsis.")
     if not places:
         return tuple(names)
@@ -153,12 +165,14 @@ def flat(args):
 def rename(old, args, kwargs):
     """What `rename(*args, **kwargs)` makes of the names `old` (None: none at all)."""
     if args and kwargs:
-        raise RuntimeError("rename: This function takes either positional args or keyword args, but not both. Use tensor.rename(*names) to "
+        raise RuntimeError("rename: This function takes either positional args or keyword args, but not both. Use "
+                           "tensor.rename(*names) to "
                            "rename dims by position and tensor.rename(**rename_map) to rename by name.")
     if kwargs:
         for name in kwargs:
             if name not in old:
-                raise RuntimeError(f"rename: Tried to rename dim '{name}' to dim '{kwargs[name]}' in Tensor{show(old)} but dim '{name}' does "
+                raise RuntimeError(f"rename: Tried to rename dim '{name}' to dim '{kwargs[name]}' in Tensor{show(old)} "
+                                   f"but dim '{name}' does "
                                    "not exist")
         return validate([kwargs.get(n, n) for n in old], len(old))
     if args == (None,):
@@ -192,14 +206,16 @@ def alignment(old, wanted, function="align_to"):
     wanted = flat(wanted)
     for name in old:
         if name is None and not any(map(_is_ellipsis, wanted)):
-            raise RuntimeError(f"{function}: input tensor must have named dims, got Tensor{show(old)}: give every dimension a name with "
+            raise RuntimeError(f"{function}: input tensor must have named dims, got Tensor{show(old)}: give every "
+                               "dimension a name with "
                                "`refine_names` first")
     for name in wanted:
         if name is None:
             raise RuntimeError(f"{function}: all names in the target order must be given, got None")
     rest = [i for i, n in enumerate(old) if n is None or n not in wanted]
     if rest and not any(map(_is_ellipsis, wanted)):
-        raise RuntimeError(f"{function}: Cannot find dim '{old[rest[0]]}' of Tensor{show(old)} in the target order {show(wanted)}: every "
+        raise RuntimeError(f"{function}: Cannot find dim '{old[rest[0]]}' of Tensor{show(old)} in the target order "
+                           f"{show(wanted)}: every "
                            "dimension of the input needs a place")
     places, names = [], []
     for name in wanted:

@@ -42,6 +42,7 @@ class Op:
                        `saves` from `ctx.saved` (in the order of the inputs), `ctx.unpack_out()` if that names "out",
                        `ctx.params`, `ctx.specs` and `ctx.needs_input_grad`, and returns one gradient per input
     n_outputs          how many tensors the program returns
+    inputs             only where the program does not name them: ops with any number of inputs, or made of views and copies
     names              what becomes of names of dimensions: "keep", "unify", "drop", "none", a function, None (refuse)
     node_name          what torch calls the node, where that is not the class's name + "Backward0"
     """
@@ -53,28 +54,32 @@ class Op:
 
     def __init_subclass__(cls):
         program = cls.__dict__.get("cpu") or cls.__dict__.get("cuda")
-        if program is None:
+        declared = cls.__dict__.get("inputs")          # by ops with any number of inputs, or without a program
+        if program is None and declared is None:
             return
         for key in ("cpu", "cuda", *(k for k in vars(cls) if k.startswith("grad_"))):
             value = cls.__dict__.get(key)
             if type(value) is type(parameters_of):     # plain functions, not methods of an instance
                 setattr(cls, key, staticmethod(value))
         source = next((p for p in (cls.cpu, cls.cuda) if hasattr(p, "__code__")), None)
-        if source is None:
+        if source is None and declared is None:
             raise TypeError(f"{cls.__name__} needs a Python function as its cpu or its cuda program, to name its inputs")
-        cls.inputs, parameters = parameters_of(source)
+        inputs, parameters = parameters_of(source) if source is not None else ((), ())
+        cls.inputs = inputs if declared is None else declared
         cls.parameters = cls.__dict__.get("parameters", parameters)
         cls.formulas = {n: getattr(cls, f"grad_{n}") for n in cls.inputs if getattr(cls, f"grad_{n}", None) is not None}
         offered = cls.inputs + cls.parameters + ("out", "shape")
         for key in vars(cls):
             if key.startswith("grad_") and key[5:] not in cls.inputs:
-                raise TypeError(f"{cls.__name__}.{key} is a formula for {key[5:]!r}; the inputs are {', '.join(cls.inputs)}")
+                raise TypeError(f"{cls.__name__}.{key} is a formula for {key[5:]!r}; the inputs are "
+                                f"{', '.join(cls.inputs)}")
         cls.wanted = {}
         for name, formula in cls.formulas.items():
             wanted = cls.wanted[name] = parameters_of(formula)[0][1:]
             for want in wanted:
                 if want not in offered:
-                    raise TypeError(f"{cls.__name__}.grad_{name} asks for {want!r}; it may ask for {', '.join(offered)}")
+                    raise TypeError(f"{cls.__name__}.grad_{name} asks for {want!r}; it may ask for "
+                                    f"{', '.join(offered)}")
         cls.differentiable = bool(cls.formulas) or cls.backward is not None
         cls.node = type(cls.node_name or f"{cls.__name__}Backward0", (LongNode if cls.backward else FormulaNode,),
                         {"__slots__": (), "op": cls, "n_outputs": cls.n_outputs})
@@ -90,7 +95,7 @@ class Op:
         if cls.n_outputs == 1:
             out = from_array(results, backend, names=result_names) if results.__class__ is not Tensor else results
         else:
-            out = tuple([from_array(r, backend, names=result_names) if r.__class__ is not Tensor else r for r in results])
+            out = tuple([r if r.__class__ is Tensor else from_array(r, backend, names=result_names) for r in results])
         if mode.grad and cls.differentiable:
             record(cls, inputs, params, out)
         return out
@@ -162,7 +167,8 @@ class Elementwise(Op):
         if cls.cuda is None and not backend.native:
             out = detour(cls, backend, arrays, params)
         else:
-            out = from_array(backend.elementwise(cls, arrays, params, shape, out_dtype), backend, out_dtype, result_names)
+            array = backend.elementwise(cls, arrays, params, shape, out_dtype)
+            out = from_array(array, backend, out_dtype, result_names)
         if mode.grad and cls.differentiable and out_dtype.category == dtypes.FLOATING:
             record(cls, inputs, params, out, plain)
         return out
@@ -207,7 +213,8 @@ def check_operands(cls, inputs, tensors):
     for place, x in enumerate(inputs):
         if not isinstance(x, (Tensor, bool, int, float, np.generic)) or not tensors:
             name = ("input", "other")[place] if place < 2 else cls.inputs[place]
-            raise TypeError(f"{public_name(cls)}(): argument '{name}' (position {place + 1}) must be Tensor, not {type(x).__name__}")
+            raise TypeError(f"{public_name(cls)}(): argument '{name}' (position {place + 1}) must be Tensor, not "
+                            f"{type(x).__name__}")
 
 
 def common_backend(inputs):
@@ -252,8 +259,10 @@ def detour(cls, backend, arrays, params):
     """An op without a kernel: through numpy and back. Said once per op."""
     if cls not in announced:
         announced.add(cls)
-        warnings.warn(f"{public_name(cls)} has no {backend.device.type} kernel yet and computes on the CPU", UserWarning, stacklevel=4)
+        warnings.warn(f"{public_name(cls)} has no {backend.device.type} kernel yet and computes on the "
+                      "CPU", UserWarning, stacklevel=4)
     host = [a if a is None or isinstance(a, (bool, int, float, np.generic)) else backend.to_numpy(a) for a in arrays]
     results = CPU.run(cls, host, params)
-    back = [from_host(r, dtypes.from_numpy(np.asarray(r).dtype), backend) for r in (results if cls.n_outputs > 1 else (results,))]
+    results = [np.asarray(r) for r in (results if cls.n_outputs > 1 else (results,))]
+    back = [from_host(r, dtypes.from_numpy(r.dtype), backend) for r in results]
     return tuple(back) if cls.n_outputs > 1 else back[0]

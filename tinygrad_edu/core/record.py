@@ -16,7 +16,8 @@ from .tensor import Tensor, from_array, new, receiver
 
 def record(cls, inputs, params, out, plain=False):
     """Put the op on the tape if an input wants its gradient, saving exactly what its formulas name."""
-    edges = tuple([receiver(x) if isinstance(x, Tensor) and x._spec.dtype.category == dtypes.FLOATING else None for x in inputs])
+    edges = tuple([receiver(x) if isinstance(x, Tensor) and x._spec.dtype.category == dtypes.FLOATING else None
+                   for x in inputs])
     if not any(edge is not None for edge in edges):
         return
     node = new(cls.node)

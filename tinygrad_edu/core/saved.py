@@ -43,8 +43,10 @@ def stale(x, version, node=None, number=0):
 
 def refuse_inference(x):
     if x._inference and not mode.inference:
-        raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
-                           "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it "
+        raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+                           "inference mode in "
+                           "computation tracked by autograd. To work around this, you can make a clone to get a normal "
+                           "tensor and use it "
                            "in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.")
 
 

@@ -146,9 +146,11 @@ def run_tensor_hooks(hooks, grad):
 
 def check_hook_result(replaced, grad):
     if type(replaced) is not type(grad) and not hasattr(replaced, "shape"):
-        raise TypeError(f"hook '<lambda>' has returned an incompatible value: expected a tensor, got {type(replaced).__name__}")
+        raise TypeError("hook '<lambda>' has returned an incompatible value: expected a tensor, got "
+                        f"{type(replaced).__name__}")
     if replaced.shape != grad.shape:
-        raise RuntimeError(f"hook has changed the size of value (expected {list(grad.shape)}, got {list(replaced.shape)})")
+        raise RuntimeError(f"hook has changed the size of value (expected {list(grad.shape)}, got "
+                           f"{list(replaced.shape)})")
     return replaced
 
 
@@ -308,7 +310,8 @@ def _run_hooks_after(node, watchers, results, grads):
         if replaced is not None:
             replaced = replaced if isinstance(replaced, tuple) else (replaced,)
             if len(replaced) != len(results):
-                raise RuntimeError(f"hook has returned an incorrect number of values (expected {len(results)}, got {len(replaced)})")
+                raise RuntimeError(f"hook has returned an incorrect number of values (expected {len(results)}, got "
+                                   f"{len(replaced)})")
             results = replaced
     return results
 
@@ -318,7 +321,8 @@ def explain(node, error):
     trace = getattr(node, "trace", None)
     if trace:
         import warnings
-        warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{trace}", stacklevel=4)
+        warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the "
+                      f"error:\n{trace}", stacklevel=4)
 
 
 def check_nan(node, results):

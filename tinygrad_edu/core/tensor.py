@@ -15,8 +15,8 @@ from .leaf import OnTape, edge_of, receiver
 from .mode import mode, no_grad
 from .storage import Storage
 
-__all__ = ["Tensor", "edge_of", "receiver", "new", "wrap", "from_array", "from_storage", "strided_spec", "view_of", "empty", "filled",
-           "from_host", "copy_of", "bump"]
+__all__ = ["Tensor", "edge_of", "receiver", "new", "wrap", "from_array", "from_storage", "strided_spec", "view_of",
+           "empty", "filled", "from_host", "copy_of", "bump"]
 
 new = object.__new__
 
@@ -120,7 +120,8 @@ class Tensor(OnTape):
         if force:
             return self.detach().cpu()._array
         if not self._spec.backend.native:
-            raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to "
+            raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the "
+                            "tensor to "
                             "host memory first.")
         if self.requires_grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
@@ -171,14 +172,12 @@ class Tensor(OnTape):
 
     def __bool__(self):
         count = self.numel()
-        if count == 1:
-            return bool(self.item())
-        raise RuntimeError("Boolean value of Tensor with " + ("no values" if not count else "more than one value") + " is ambiguous")
-
-    def is_nonzero(self):
-        if self.numel() != 1:
-            raise RuntimeError("Boolean value of Tensor with " + ("no values" if not self.numel() else "more than one value") + " is ambiguous")
+        if count != 1:
+            what = "no values" if not count else "more than one value"
+            raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
         return bool(self.item())
+
+    is_nonzero = __bool__
 
     def __len__(self):
         if not self._spec.shape:
@@ -238,8 +237,10 @@ class Tensor(OnTape):
     def detach_(self):
         """Take this tensor off the tape, in place."""
         if self._base is not None:
-            raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
-                               "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
+            raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
+                               "DistributedDataParallel (DDP) for "
+                               "training, and gradient_as_bucket_view is set as True, gradients are views of DDP "
+                               "buckets, and hence "
                                "detach_() cannot be called on these gradients. To fix this error, please refer to the "
                                "Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.")
         self._edge, self._requires_grad = None, False
@@ -277,7 +278,8 @@ def from_storage(storage, shape, strides, offset=0, dtype=None, names=None):
     out = new(Tensor)
     out._array = backend.as_array(storage.buffer, shape, strides, offset, dtype)
     contiguous = names is None and offset == 0 and layout.is_contiguous(shape, strides)
-    out._spec = layout.spec(dtype, shape, backend) if contiguous else strided_spec(dtype, shape, strides, backend, names)
+    out._spec = (layout.spec(dtype, shape, backend) if contiguous
+                 else strided_spec(dtype, shape, strides, backend, names))
     out._storage_, out._offset = storage, offset
     if mode.inference:
         out._inference = True

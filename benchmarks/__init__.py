@@ -1,0 +1,1 @@
+"""Benchmarks: ratios to torch's CPU eager mode, both sides interleaved in one run, one thread each."""

@@ -1,0 +1,23 @@
+"""Sphinx's settings. Pages ending in .py are scripts with cells (py:percent): they run at build and fail it when they fail."""
+import tinygrad_edu
+
+project, author, copyright = "tinygrad_edu", "the tinygrad_edu authors", "the tinygrad_edu authors"
+version = release = tinygrad_edu.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode"]
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+exclude_patterns = ["_build", "conf.py", "draw.py", "table_of_ops.py"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autosummary_generate = True
+suppress_warnings = ["mystnb.unknown_mime_type"]
+
+html_theme = "furo"
+html_title = f"tinygrad_edu {version}"
+html_static_path = []

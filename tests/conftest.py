@@ -1,0 +1,35 @@
+"""What all tests share: the devices, torch as an oracle where it is installed, and a watch over global state."""
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("tests.strong")     # its asserts explain themselves like those of a test file
+
+DEVICES = ["cpu"]                                  # every device that samples run on
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def real_torch():
+    """torch itself, on one thread; a test that asks for it is skipped where it is not installed."""
+    torch = pytest.importorskip("torch", reason="torch is an optional oracle")
+    torch.set_num_threads(1)
+    return torch
+
+
+@pytest.fixture(autouse=True)
+def clean_state():
+    """No test leaves a switch thrown behind."""
+    import tinygrad_edu as te
+    from tinygrad_edu.core import tape
+    from tinygrad_edu.core.mode import mode
+    yield
+    found = mode.grad, mode.inference, te.get_default_dtype(), list(tape.anomaly)
+    mode.grad, mode.inference = True, False
+    te.set_default_dtype(te.float32)
+    tape.anomaly[:] = []
+    assert found == (True, False, te.float32, []), "the test left grad mode, inference mode, default dtype or anomaly mode changed"

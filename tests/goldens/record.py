@@ -1,0 +1,93 @@
+"""Ask torch what every sample gives, and keep the answers: `python -m tests.goldens.record`.
+
+One flat array of float64 numbers and one JSON text that says what they are, in goldens.npz. Results in float32 and
+float16 are not kept: inputs are exact in float16, so the float64 result is the right one for every floating type.
+"""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tests import samples
+from tests.goldens import measure
+
+FILE = Path(__file__).with_name("goldens.npz")
+DERIVED = ("float32", "float16")
+
+
+def keeps_values(case):
+    return case not in DERIVED
+
+
+def pack(recorded):
+    """{key: (fingerprint, {case: answer})} -> (text, numbers)."""
+    numbers, entries = [], {}
+    for key, (stamp, answers) in recorded.items():
+        entry = entries[key] = {"stamp": stamp, "cases": {}}
+        for case, answer in answers.items():
+            if "error" in answer:
+                entry["cases"][case] = [answer["error"], answer["message"]]
+                continue
+            grads = {n: None if g is None else list(g.shape) for n, g in answer["grads"].items()}
+            entry["cases"][case] = {"outputs": answer["outputs"], "grads": grads}
+            if keeps_values(case):
+                numbers += [np.asarray(a, np.float64).reshape(-1)
+                            for a in (*answer["values"], *answer["grads"].values()) if a is not None]
+    return json.dumps(entries, separators=(",", ":")), np.concatenate(numbers) if numbers else np.zeros(0)
+
+
+def unpack(text, numbers):
+    """The inverse of `pack`."""
+    place, recorded = 0, {}
+
+    def take(shape):
+        nonlocal place
+        count = int(np.prod(shape))
+        place += count
+        return numbers[place - count:place].reshape(shape)
+
+    for key, entry in json.loads(text).items():
+        answers = {}
+        for case, packed in entry["cases"].items():
+            if isinstance(packed, list):
+                answers[case] = {"error": packed[0], "message": packed[1]}
+                continue
+            answer = answers[case] = {"outputs": packed["outputs"], "values": None, "grads": {}}
+            if keeps_values(case):
+                answer["values"] = [take(shape) if dtype.startswith("torch.") else np.zeros(0) for dtype, shape, _ in packed["outputs"]]
+                answer["grads"] = {n: None if shape is None else take(shape) for n, shape in packed["grads"].items()}
+        recorded[key] = entry["stamp"], answers
+    return recorded
+
+
+def record(table=None):
+    """torch's answers to all samples, in memory."""
+    import torch
+    torch.set_num_threads(1)
+    return {s.key: (measure.fingerprint(s), measure.measure(torch, s)) for s in (samples.load() if table is None else table)}
+
+
+def read():
+    """The answers on file; nothing if there is no file."""
+    if not FILE.exists():
+        return {}
+    with np.load(FILE) as archive:
+        return unpack(archive["text"].tobytes().decode(), archive["numbers"])
+
+
+def main():
+    recorded = record()
+    text, numbers = pack(recorded)
+    np.savez_compressed(FILE, text=np.frombuffer(text.encode(), np.uint8), numbers=numbers)
+    refused = [key for key, (_, answers) in recorded.items() if "error" in next(iter(answers.values()))]
+    for key in refused:
+        print("torch refuses", key, "--", next(iter(recorded[key][1].values()))["message"], file=sys.stderr)
+    print(f"{len(recorded)} samples, {FILE.stat().st_size / 1024:.0f} KiB in {FILE}")
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Every op, by its sample lines: see tests/strong.py for what is checked, tests/samples/ for the table."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as te
+from tests import samples, strong
+from tests.goldens import record
+from tinygrad_edu.core.export import registry
+
+TABLE = samples.load()
+each_sample = pytest.mark.parametrize("sample", TABLE, ids=lambda s: s.key.replace("torch.", "").replace("  # ", " -- "))
+
+
+@each_sample
+def test_like_torch(sample, device):
+    strong.quietly(strong.check_against_torch, sample, device)
+
+
+@each_sample
+def test_gradients(sample, device):
+    strong.quietly(strong.check_gradients, sample, device)
+
+
+@each_sample
+def test_layouts(sample, device):
+    strong.quietly(strong.check_layouts, sample, device)
+
+
+@each_sample
+def test_inputs_untouched(sample, device):
+    strong.quietly(strong.check_inputs_untouched, sample, device)
+
+
+@each_sample
+def test_inplace_twin(sample, device):
+    strong.quietly(strong.check_inplace, sample, device)
+
+
+# ---- the table itself
+def test_no_sample_stands_there_twice():
+    keys = [s.key for s in TABLE]
+    assert sorted(set(keys)) == sorted(keys)
+
+
+def test_what_is_unusual_has_a_reason():
+    assert [s.key for s in TABLE if s.why == "unexplained"] == []
+
+
+def test_recordings_are_torchs(real_torch):
+    """What is on file is what torch says today."""
+    if not real_torch.__version__.startswith("2.13"):
+        pytest.skip("the recordings are torch 2.13's")
+    strong.quietly(compare_recordings, record.record(TABLE), record.read())
+
+
+def compare_recordings(fresh, filed):
+    assert sorted(filed) == sorted(fresh), strong.RECORD
+    fresh = record.unpack(*record.pack(fresh))
+    for key, (stamp, answers) in fresh.items():
+        old_stamp, old = filed[key]
+        assert stamp == old_stamp and list(answers) == list(old), f"{key}: {strong.RECORD}"
+        for case, answer in answers.items():
+            assert {k: v for k, v in answer.items() if k not in ("values", "grads")} == \
+                {k: v for k, v in old[case].items() if k not in ("values", "grads")}, (key, case)
+            for mine, theirs in zip(answer.get("values") or (), old[case].get("values") or (), strict=True):
+                np.testing.assert_allclose(mine, theirs, 1e-9, 1e-12, err_msg=key)      # another CPU may round otherwise
+            for name, grad in answer.get("grads", {}).items():
+                if grad is not None:
+                    np.testing.assert_allclose(grad, old[case]["grads"][name], 1e-9, 1e-12, err_msg=key)
+
+
+# ---- is everything there?
+WITHOUT_SAMPLE = {}                                # name: why it has none
+
+
+def exercised():
+    """The names of the registry that sample lines reach."""
+    return {s.op for s in TABLE}
+
+
+def test_every_function_has_a_sample():
+    missing = sorted(name for name in registry if not name.startswith("_") and name not in exercised() and name not in WITHOUT_SAMPLE)
+    assert missing == []
+
+
+def test_there_are_130_functions():
+    """Distinct torch functions with a sample: aliases are one function."""
+    distinct = {id(registry[name]) for name in exercised() if name in registry}
+    assert len(distinct) >= 130, len(distinct)
+
+
+def test_the_list_of_exceptions_is_short_and_true():
+    for name in WITHOUT_SAMPLE:
+        assert name in registry and name not in exercised(), name
+
+
+def test_results_own_what_they_say(device):
+    """The helper's own layouts are what they claim to be."""
+    x = te.arange(12.0).reshape(3, 4)
+    for layout in (strong.transposed, strong.strided):
+        assert not layout(x).is_contiguous() and layout(x).tolist() == x.tolist()
+    assert strong.expanded(x).stride() == (0, 1)
