@@ -68,8 +68,9 @@ def main():
     except ImportError:
         torch = None
     import numpy
+    other = f"torch {torch.__version__}" if torch else "no torch: only our side is measured"
     print(f"Python {platform.python_version()}, numpy {numpy.__version__}, tinygrad_edu {tinygrad_edu.__version__}, "
-          + (f"torch {torch.__version__}" if torch else "no torch: only our side is measured") + f", {platform.machine()}")
+          f"{other}, {platform.machine()}")
     print(f"{'':<38}{'tinygrad_edu':>13}{'torch':>13}{'ratio':>8}")
     libraries = [tinygrad_edu] + ([torch] if torch else [])
     for name, ours, theirs, rounds, limit in IMPORTS:

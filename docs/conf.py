@@ -1,4 +1,4 @@
-"""Sphinx's settings. Pages ending in .py are scripts with cells (py:percent): they run at build and fail it when they fail."""
+"""Sphinx's settings. Pages ending in .py are scripts with cells (py:percent): they run at build, and fail it with them."""
 import tinygrad_edu
 
 project, author, copyright = "tinygrad_edu", "the tinygrad_edu authors", "the tinygrad_edu authors"

@@ -46,36 +46,46 @@ FAILURES = [
      'pip install "numba>=0.61"'),
     ("Python without numba",   machine({"numba": None, **NO_NUMBA_CUDA}, python=(3, 15, 0), **NO_GPU),
      "note", "does not know Python 3.15 yet", "python3.14 -m venv .venv && .venv/bin/pip install -e ."),
-    ("PTX version",            machine(driver=12080),                                       "wrong", "PTX_VERSION (222)",
+    ("PTX version",            machine(driver=12080),                                       "wrong", "PTX_VERSION "
+                                                                                                     "(222)",
      f"pip uninstall -y cuda-bindings cuda-toolkit nvidia-nvvm && {IN_CHECKOUT['cuda12']}"),
-    ("CUDA 13, old GPU",       machine(gpus=[PASCAL]),                                      "wrong", "older than Turing",
+    ("CUDA 13, old GPU",       machine(gpus=[PASCAL]),                                      "wrong", "older than "
+                                                                                                     "Turing",
      f"pip uninstall -y cuda-bindings cuda-toolkit nvidia-nvvm && {IN_CHECKOUT['cuda12']}"),
-    ("built-in, driver 580",   machine(NO_NUMBA_CUDA),                                      "wrong", "built-in CUDA target",
+    ("built-in, driver 580",   machine(NO_NUMBA_CUDA),                                      "wrong", "built-in CUDA "
+                                                                                                     "target",
      IN_CHECKOUT["cuda13"]),
-    ("built-in, old driver",   machine(NO_NUMBA_CUDA, driver=12040),                        "note", "nothing to compile",
+    ("built-in, old driver",   machine(NO_NUMBA_CUDA, driver=12040),                        "note", "nothing to "
+                                                                                                    "compile",
      IN_CHECKOUT["cuda12"]),
-    ("only numba-cuda-mlir",   machine({**NO_NUMBA_CUDA, "numba-cuda-mlir": "0.6.0"}),      "note", "written for numba-cuda",
+    ("only numba-cuda-mlir",   machine({**NO_NUMBA_CUDA, "numba-cuda-mlir": "0.6.0"}),      "note", "written for "
+                                                                                                    "numba-cuda",
      IN_CHECKOUT["cuda13"]),
-    ("no compiler",            machine({"nvidia-nvvm": None}),                              "wrong", "without a compiler",
+    ("no compiler",            machine({"nvidia-nvvm": None}),                              "wrong", "without a "
+                                                                                                     "compiler",
      IN_CHECKOUT["cuda13"]),
     ("numba-cuda on a Mac",    machine({"numba-cuda": "0.20.1"}, system="Darwin", **NO_GPU), "wrong", "on macOS",
      "pip uninstall -y numba-cuda"),
-    ("numba's simulator",      machine(environment={"NUMBA_ENABLE_CUDASIM": "1"}),          "wrong", "in place of every GPU",
+    ("numba's simulator",      machine(environment={"NUMBA_ENABLE_CUDASIM": "1"}),          "wrong", "in place of "
+                                                                                                     "every GPU",
      "unset NUMBA_ENABLE_CUDASIM"),
     ("hidden GPU",             machine(init=100, gpus=[], environment={"CUDA_VISIBLE_DEVICES": "-1"}),
      "wrong", "hides every GPU", "unset CUDA_VISIBLE_DEVICES"),
     ("driver, no GPU",         machine(init=100, gpus=[]),                                  "note", "but no GPU", None),
-    ("driver mismatch",        machine(init=803, gpus=[]),                                  "wrong", "kernel module differ",
+    ("driver mismatch",        machine(init=803, gpus=[]),                                  "wrong", "kernel module "
+                                                                                                     "differ",
      "sudo reboot"),
     ("after suspend",          machine(init=999, gpus=[]),                                  "wrong", "after suspend",
      "sudo rmmod nvidia_uvm && sudo modprobe nvidia_uvm"),
-    ("driver will not start",  machine(init=46, gpus=[]),                                   "wrong", "cuInit returned 46",
+    ("driver will not start",  machine(init=46, gpus=[]),                                   "wrong", "cuInit returned "
+                                                                                                     "46",
      "nvidia-smi"),
     ("GPU without a driver",   machine(**{**NO_GPU, "gpu_on_the_bus": True}),               "wrong", "without a driver",
      "sudo ubuntu-drivers install    # Ubuntu; on Debian: sudo apt install nvidia-driver; then restart"),
     ("container without GPU",  machine(**{**NO_GPU, "gpu_on_the_bus": True}, container=True), "wrong", "container",
      "docker run --gpus all ..."),
-    ("no driver, no GPU",      machine(NO_NUMBA_CUDA, **NO_GPU),                            "note", "No NVIDIA driver", None),
+    ("no driver, no GPU",      machine(NO_NUMBA_CUDA, **NO_GPU),                            "note", "No NVIDIA "
+                                                                                                    "driver", None),
     ("no matplotlib",          machine({"matplotlib": None}),                               "note", "plots",
      "pip install matplotlib"),
     ("no tqdm",                machine({"tqdm": None}),                                     "note", "progress bar",
@@ -116,7 +126,8 @@ def test_gpu_is_not_said_to_compute():
 def test_report_shows_every_component():
     text = doctor.report(machine(), [])
     for line in ("Python         3.12.4 on Linux x86_64", "numpy          2.4.6", "numba          0.68.1",
-                 "CUDA provider  numba-cuda 0.30.4", "driver         CUDA 13.0", "GPU            NVIDIA H200 (139 GiB, 9.0)"):
+                 "CUDA provider  numba-cuda 0.30.4", "driver         CUDA 13.0", "GPU            NVIDIA H200 (139 GiB, "
+                                                                                 "9.0)"):
         assert line in text.splitlines()
 
 

@@ -166,7 +166,8 @@ def _gpu_and_driver(facts):
         yield Finding("wrong", f"The driver refuses to start: cuInit returned {facts['init']}.", "nvidia-smi")
     else:
         for gpu in facts["gpus"]:
-            yield Finding("ok", f"{gpu['name']}, compute capability {_dotted(gpu['capability'])}. This release computes "
+            yield Finding("ok", f"{gpu['name']}, compute capability {_dotted(gpu['capability'])}. This release "
+                                "computes "
                                 "on the CPU: it has no CUDA kernels yet.")
 
 
@@ -198,7 +199,8 @@ def _numba_cuda(facts):
     versions = facts["versions"]
     bad = []
     if _numbers(versions["numpy"]) >= (2, 5):
-        bad.append(Finding("wrong", f"numba-cuda {versions['numba-cuda']} with numpy {versions['numpy']}: the first compile "
+        bad.append(Finding("wrong", f"numba-cuda {versions['numba-cuda']} with numpy {versions['numpy']}: the first "
+                                    "compile "
                                     "fails with \"module 'numpy' has no attribute 'row_stack'\".",
                            'pip install "numpy<2.5"'))
     if versions["nvidia-nvvm"] is None and versions["nvidia-cuda-nvcc-cu12"] is None:
@@ -223,7 +225,8 @@ def _without_numba_cuda(facts):
         return Finding("note", "numba-cuda-mlir is installed; the kernels are written for numba-cuda.",
                        _install(_extra(facts)))
     if facts["versions"]["numba"] and facts["driver"] >= CUDA_13:
-        return Finding("wrong", "numba's built-in CUDA target is no match for driver 580 and newer: kernels fail or crash.",
+        return Finding("wrong", "numba's built-in CUDA target is no match for driver 580 and newer: kernels fail or "
+                                "crash.",
                        _install(_extra(facts)))
     return Finding("note", "A GPU, but nothing to compile kernels with.", _install(_extra(facts)))
 
@@ -269,7 +272,8 @@ def provider(facts):
 def report(facts, findings):
     """The whole report as text."""
     versions = facts["versions"]
-    gpus = ", ".join(f"{gpu['name']} ({gpu['memory'] / 2**30:.0f} GiB, {_dotted(gpu['capability'])})" for gpu in facts["gpus"])
+    gpus = ", ".join(f"{gpu['name']} ({gpu['memory'] / 2**30:.0f} GiB, "
+                     f"{_dotted(gpu['capability'])})" for gpu in facts["gpus"])
     driver = "none" if facts["driver"] is None else f"CUDA {_cuda(facts['driver'])}"
     rows = [("Python", f"{_dotted(facts['python'])} on {facts['system']} {facts['machine']}"),
             ("numpy", versions["numpy"] or "missing"), ("numba", versions["numba"] or "missing"),

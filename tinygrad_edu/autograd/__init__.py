@@ -125,9 +125,4 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple(results)
 
 
-def __getattr__(name):
-    if name in ("gradcheck", "gradgradcheck"):     # a teacher's tool: not loaded until it is asked for
-        from . import gradcheck as module
-        globals()["gradcheck"], globals()["gradgradcheck"] = module.gradcheck, module.gradgradcheck
-        return globals()[name]
-    raise AttributeError(f"module 'tinygrad_edu.autograd' has no attribute '{name}'")
+from .gradcheck import gradcheck, gradgradcheck  # noqa: E402  (they call `grad`; the name of the file becomes the function, as in torch)

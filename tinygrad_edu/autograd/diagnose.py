@@ -48,17 +48,17 @@ def factor(analytic, numeric, in_shape, out_shape, equal):
         return None
     if abs(c + 1) < 1e-3:
         return "the sign is wrong: the analytic gradient is minus the numeric one"
+    if abs(c - 0.5) < 1e-3:
+        return ("a constant factor: the analytic gradient is half the numeric one. Is the input used twice, and only one of the uses "
+                "counted (one is detached, or assigned with `=` instead of added with `+=`)? Or a factor 2 forgotten?")
     for kind, shape in (("input", in_shape), ("output", out_shape)):
         for dim, size in enumerate(shape):
-            if size > 1 and abs(c - 1 / size) < 1e-3 / size:
+            if size > 2 and abs(c - 1 / size) < 1e-3 / size:
                 return (f"a constant factor: the analytic gradient is 1/{size} of the numeric one, and {size} is the size of dimension {dim} "
                         f"of the {kind}: a mean where a sum belongs?")
             if size > 2 and abs(c - size) < 1e-3 * size:
                 return (f"a constant factor: the analytic gradient is {size} times the numeric one, and {size} is the size of dimension {dim} "
                         f"of the {kind}: a sum where a mean belongs?")
-    if abs(c - 0.5) < 1e-3:
-        return ("a constant factor: the analytic gradient is half the numeric one. Is the input used twice, and only one of the uses "
-                "counted (accumulate: `+=`, not `=`)? Or a factor 2 forgotten?")
     return f"a constant factor: the analytic gradient is {c:.6g} times the numeric one, everywhere"
 
 

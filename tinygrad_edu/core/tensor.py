@@ -5,18 +5,20 @@ What few tensors need (a Storage, hooks, a base) is a class attribute until it i
 """
 from __future__ import annotations
 
+import copy
+import copyreg
 import warnings
 
 import numpy as np
 
-from ..backends import CPU
+from ..backends import CPU, get_backend
 from . import dtypes, layout, names as dim_names
 from .leaf import OnTape, edge_of, receiver
 from .mode import mode, no_grad
 from .storage import Storage
 
 __all__ = ["Tensor", "edge_of", "receiver", "new", "wrap", "from_array", "from_storage", "strided_spec", "view_of",
-           "empty", "filled", "from_host", "copy_of", "bump"]
+           "empty", "filled", "from_host", "host_of", "copy_of", "bump"]
 
 new = object.__new__
 
@@ -245,6 +247,45 @@ class Tensor(OnTape):
                                "Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.")
         self._edge, self._requires_grad = None, False
         return self
+
+    # ---- copies and pickles: views go on sharing one storage, the tape stays behind
+    def __reduce_ex__(self, protocol):
+        spec = self._spec
+        return _rebuilt, (self._storage, spec.dtype, tuple(spec.shape), spec.strides, self._offset, spec.names,
+                          self.requires_grad)
+
+    def __deepcopy__(self, memo):
+        if not self.is_leaf:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
+                               "at the moment.  If you were attempting to deepcopy a module, this may be because of a "
+                               "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001\n"
+                               "  x.detach().clone() makes a leaf of its own")
+        spec = self._spec
+        out = memo[id(self)] = _rebuilt(copy.deepcopy(self._storage, memo), spec.dtype, spec.shape, spec.strides,
+                                        self._offset, spec.names, self._requires_grad)
+        out._grad = copy.deepcopy(self._grad, memo)
+        return out
+
+
+def _rebuilt(storage, dtype, shape, strides, offset, names, requires_grad):
+    """A tensor out of what `Tensor.__reduce_ex__` told."""
+    out = from_storage(storage, shape, strides, offset, dtype, names)
+    out.requires_grad = requires_grad
+    return out
+
+
+def _rebuilt_storage(host, dtype, device):
+    backend = get_backend(device)
+    return Storage(host if backend.native else backend.from_numpy(host, dtype), backend, dtype)
+
+
+def host_of(storage):
+    """The whole of a storage as a flat numpy array (the memory itself, where it is the CPU's)."""
+    backend = storage.backend
+    return backend.to_numpy(backend.as_array(storage.buffer, (len(storage.buffer),), (1,), 0, storage.dtype))
+
+
+copyreg.pickle(Storage, lambda self: (_rebuilt_storage, (host_of(self), self.dtype, str(self.backend.device))))
 
 
 # ---- making tensors out of memory

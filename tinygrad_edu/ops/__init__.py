@@ -5,7 +5,7 @@ A formula that needs an op to its right calls it as a method of the gradient, wh
 from ..core import printing  # noqa: F401  (attaches repr)
 from . import (  # noqa: I001  (the order is the point)
     views, slices, named, convert, create, arithmetic, math, compare, activation, choose, reduce, norm, scan,
-    sort, softmax, matmul, einsum, join, index, gather, masked, triangular, conv, pool, normalize, embedding,
+    sort, softmax, matmul, linear, einsum, join, index, gather, masked, triangular, conv, pool, normalize, embedding,
     loss, inplace, random,
 )
 

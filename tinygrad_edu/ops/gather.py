@@ -1,1 +1,447 @@
-"""gather."""
+"""Gather and scatter: elements picked and placed along one dimension by a tensor of indices.
+
+Every index is checked before a backend sees it. On the CPU all of them work on positions in contiguous memory.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from ..core import dtypes, layout
+from ..core.export import export
+from ..core.op import Op, number_as
+from ..core.tensor import Tensor, filled
+from .views import dim_of, reshape
+
+
+# ---- checks that all share
+def tensor_argument(x, function, name, position):
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{function}(): argument '{name}' (position {position}) must be Tensor, not {type(x).__name__}")
+
+
+def check_index(index, dim, size, low=0, error=RuntimeError, sentence="index {} is out of bounds for dimension {} with size {}"):
+    """Raise unless every index lies in [low, size)."""
+    host = index._host()
+    if host.size and (int(host.min()) < low or int(host.max()) >= size):
+        wrong = host.reshape(-1)
+        raise error(sentence.format(int(wrong[(wrong < low) | (wrong >= size)][0]), dim, size))
+
+
+def positions(shape, index, dim):
+    """Where in contiguous memory of `shape` the elements [.., index, ..] lie, for each element of `index`."""
+    strides = layout.contiguous_strides(shape)
+    total = index.astype(np.int64) * (strides[dim] if shape else 1)
+    for d, stride in enumerate(strides):
+        if d != dim:
+            total += (np.arange(index.shape[d]) * stride).reshape([-1 if i == d else 1 for i in range(index.ndim)])
+    return total
+
+
+def cut(src, index):
+    """The part of src that has index's shape."""
+    return src[tuple([slice(0, n) for n in index.shape])]
+
+
+def scattered(x, index, values, dim, write):
+    """A contiguous copy of x after `write(flat, positions, values)`."""
+    out = np.array(x, order="C")
+    write(out.reshape(-1), positions(x.shape, index, dim).reshape(-1), values)
+    return out
+
+
+def overwrite(flat, places, values):
+    flat[places] = values
+
+
+# ---- gather
+class Gather(Op):
+    """out[i][j] = x[index[i][j]][j], for dim = 0."""
+    def cpu(x, index, *, dim):
+        return np.ascontiguousarray(x).reshape(-1)[positions(x.shape, index, dim)] if index.size else np.empty(index.shape, x.dtype)
+    grad_x = lambda g, index, shape, dim: g.new_zeros(shape).scatter_add(dim, index, g)
+
+
+@export("gather")
+def gather(input, dim, index, *, sparse_grad=False):
+    """Elements of `input` along `dim` at `index`, which has the shape of the result: out[i][j] = input[index[i][j]][j]."""
+    tensor_argument(index, "gather", "index", 2)
+    dim = dim_of(input, dim)
+    index = indices_for("gather", input, dim, index, "input")
+    if index.numel():
+        for d in range(input.ndim):
+            if d != dim and index.shape[d] > input.shape[d]:
+                raise RuntimeError(f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self "
+                                   f"{list(input.shape)} apart from dimension {dim}")
+        check_index(index, dim, input.shape[dim] if input.ndim else 1)
+    return Gather.call(input, index, dim=dim)
+
+
+def indices_for(function, x, dim, index, whose):
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(f"{function}(): Expected dtype int32/int64 for index")
+    if index.numel() and max(index.ndim, 1) != max(x.ndim, 1):
+        raise RuntimeError(f"Index tensor must have the same number of dimensions as {whose} tensor")
+    return index
+
+
+@export("take_along_dim")
+def take_along_dim(input, indices, dim=None):
+    """`gather` with indices that broadcast; without `dim`, of the flattened input."""
+    if indices.dtype is not dtypes.int64:
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.legacy_name}")
+    if dim is None:
+        return gather(reshape(input, -1), 0, reshape(indices, -1))
+    if input.ndim != indices.ndim:
+        raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+                           f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
+    dim = dim_of(input, dim)
+    n, m = input.shape[dim], indices.shape[dim]
+    common = layout.broadcast_shapes(input.shape[:dim] + (m,) + input.shape[dim + 1:], indices.shape)
+    return gather(input.expand(common[:dim] + (n,) + common[dim + 1:]), dim, indices.expand(common))
+
+
+# ---- scatter
+class Scatter(Op):
+    """x with out[index[i][j]][j] = src[i][j], for dim = 0."""
+    def cpu(x, index, src, *, dim):
+        return scattered(x, index, cut(src, index).reshape(-1), dim, overwrite)
+    grad_x = lambda g, index, dim: g.scatter(dim, index, 0)
+    grad_src = lambda g, index, dim: g.gather(dim, index)
+
+
+class ScatterValue(Op):
+    """x with one number written at the indices."""
+    node_name = "ScatterBackward1"
+
+    def cpu(x, index, *, dim, value):
+        return scattered(x, index, value, dim, overwrite)
+    grad_x = lambda g, index, dim: g.scatter(dim, index, 0)
+
+
+class ScatterAdd(Op):
+    """x with out[index[i][j]][j] += src[i][j], for dim = 0."""
+    def cpu(x, index, src, *, dim):
+        return scattered(x, index, cut(src, index).reshape(-1), dim, np.add.at)
+    grad_x = lambda g: g
+    grad_src = lambda g, index, dim: g.gather(dim, index)
+
+
+def scatter_arguments(function, x, dim, index, src):
+    """Dimension and index, checked against x and src."""
+    tensor_argument(index, function, "index", 2)
+    dim = dim_of(x, dim)
+    indices_for("scatter", x, dim, index, "self")
+    if isinstance(src, Tensor):
+        if src.dtype is not x.dtype:
+            raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+        if index.numel() and max(src.ndim, 1) != max(index.ndim, 1):
+            raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+    if index.numel():
+        own = any(index.shape[d] > x.shape[d] for d in range(min(x.ndim, index.ndim)) if d != dim)
+        if own or isinstance(src, Tensor) and any(n > m for n, m in zip(index.shape, src.shape)):
+            tail = f" and to be no larger size than src {list(src.shape)}" if isinstance(src, Tensor) else ""
+            raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from dimension {dim}{tail}")
+        check_index(index, dim, x.shape[dim] if x.ndim else 1)
+    return dim
+
+
+@export("scatter", inplace=True)
+def scatter(input, dim, index, src=None, *, value=None, reduce=None):
+    """`input` with out[index[i][j]][j] = src[i][j] (for dim = 0), where src is a tensor or one number.
+
+    Where an index occurs twice, one of the values wins. reduce='add' or 'multiply' combines instead, without a gradient.
+    """
+    src = value if src is None else src
+    dim = scatter_arguments("scatter", input, dim, index, src)
+    if reduce is not None:
+        if reduce not in ("add", "multiply"):
+            raise RuntimeError("reduce argument must be either add or multiply.")
+        full = src if isinstance(src, Tensor) else filled(index.shape, number_as(src, input.dtype), input.dtype, input._spec.backend)
+        return scatter_reduce(input.detach(), dim, index, full.detach(), "sum" if reduce == "add" else "prod")
+    if isinstance(src, Tensor):
+        return Scatter.call(input, index, src, dim=dim)
+    return ScatterValue.call(input, index, dim=dim, value=number_as(src, input.dtype))
+
+
+@export("scatter_add", inplace=True)
+def scatter_add(input, dim, index, src):
+    """`input` with out[index[i][j]][j] += src[i][j] (for dim = 0): an index that occurs twice adds twice."""
+    tensor_argument(src, "scatter_add", "src", 3)
+    dim = scatter_arguments("scatter_add", input, dim, index, src)
+    return ScatterAdd.call(input, index, src, dim=dim)
+
+
+class ScatterReduce(Op):
+    """x with the src of equal index combined: summed, multiplied, averaged, the largest or smallest."""
+    saves = ("x", "index", "src", "out")
+
+    def cpu(x, index, src, *, dim, reduce, include_self):
+        def write(flat, places, values):
+            if not include_self:
+                flat[places] = identity(reduce, x.dtype)
+            combine = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}.get(reduce, np.add)
+            combine.at(flat, places, values)
+            if reduce == "mean":
+                counts = np.full(flat.shape, int(include_self), np.int64)
+                np.add.at(counts, places, 1)
+                counts = np.maximum(counts, 1)
+                flat[...] = flat // counts if flat.dtype.kind in "iub" else flat / counts
+        return scattered(x, index, cut(src, index).reshape(-1), dim, write)
+
+    def backward(ctx, g):
+        (x, index, src), dim = ctx.saved, ctx.params["dim"]
+        to_x, to_src = BACKWARD[ctx.params["reduce"]](g, x, index, src, dim, ctx.params["include_self"], ctx.unpack_out())
+        if not ctx.params["include_self"]:
+            to_x = to_x.scatter(dim, index, 0)
+        return to_x, to_src
+
+
+def identity(reduce, dtype):
+    """What changes nothing when it is combined with others."""
+    if reduce in ("amax", "amin"):
+        if dtype.kind == "b":
+            return reduce == "amin"
+        if dtype.kind in "iu":
+            return np.iinfo(dtype).min if reduce == "amax" else np.iinfo(dtype).max
+        return -np.inf if reduce == "amax" else np.inf
+    return 1 if reduce == "prod" else 0
+
+
+# ---- the gradients of scatter_reduce: (to x, to src)
+def _sum_backward(g, x, index, src, dim, include_self, out):
+    return g, g.gather(dim, index)
+
+
+def _mean_backward(g, x, index, src, dim, include_self, out):
+    counts = filled(x.shape, int(include_self), g.dtype, g._spec.backend)
+    counts = counts.scatter_add(dim, index, filled(src.shape, 1, g.dtype, g._spec.backend)).clamp(min=1)
+    share = g / counts
+    return share, share.gather(dim, index)
+
+
+def _extreme_backward(g, x, index, src, dim, include_self, out):
+    """Ties share the gradient equally."""
+    x_wins, src_wins = (x == out).to(g.dtype), (src == out.gather(dim, index)).to(g.dtype)
+    ties = x_wins.scatter_add(dim, index, src_wins)
+    share = g / ties
+    return x_wins * share, src_wins * share.gather(dim, index)
+
+
+def _prod_backward(g, x, index, src, dim, include_self, out):
+    """Divided by itself where that is possible; where exactly one factor is zero, by the product of the others."""
+    x_safe = x.masked_fill(x == 0, 1)
+    to_x = g * scatter_reduce(x_safe, dim, index, src, "prod", include_self=include_self) / x_safe
+    zero = src == 0
+    zeros = x.detach().mul(0).scatter_add(dim, index, zero.to(x.dtype)).gather(dim, index)
+    alone = zero & (zeros == 1)
+    others = scatter_reduce(x, dim, index, src.masked_fill(alone, 1), "prod", include_self=include_self)
+    to_src = (g * out).gather(dim, index) / src.masked_fill(zero, 1)
+    return to_x, (g * others).gather(dim, index).where(alone, to_src)
+
+
+BACKWARD = {"sum": _sum_backward, "mean": _mean_backward, "amax": _extreme_backward, "amin": _extreme_backward, "prod": _prod_backward}
+
+
+@export("scatter_reduce", inplace=True)
+def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
+    """`input` with the elements of src of equal index combined: reduce is 'sum', 'prod', 'mean', 'amax' or 'amin'.
+
+    `include_self=False` leaves out what stood in `input` at these places.
+    """
+    if reduce not in BACKWARD:
+        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    tensor_argument(src, "scatter_reduce", "src", 3)
+    dim = scatter_arguments("scatter_reduce", input, dim, index, src)
+    return ScatterReduce.call(input, index, src, dim=dim, reduce=reduce, include_self=include_self)
+
+
+# ---- whole slices
+def vector(index):
+    return index.reshape(1) if not index.ndim else index
+
+
+def at(dim, index):
+    return (slice(None),) * dim + (index,)
+
+
+class IndexSelect(Op):
+    """The slices of x along dim at the indices."""
+    def cpu(x, index, *, dim):
+        return np.ascontiguousarray(np.take(x, index, axis=dim)) if x.ndim else x.copy()
+    grad_x = lambda g, index, shape, dim: g.new_zeros(shape).index_add(dim, index, g)
+
+
+@export("index_select")
+def index_select(input, dim, index):
+    """The slices of `input` along `dim` at the indices of a vector."""
+    tensor_argument(index, "index_select", "index", 3)
+    dim = dim_of(input, dim)
+    if index.ndim > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector")
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
+    if not input.ndim and index.numel() != 1:
+        raise IndexError("index_select(): Index to scalar can have only 1 value, got 0 value(s)" if not index.numel() else
+                         f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)")
+    check_index(index, dim, input.shape[dim] if input.ndim else 1, 0, IndexError, "index out of range in self")
+    return IndexSelect.call(input, vector(index), dim=dim)
+
+
+class IndexAdd(Op):
+    """x with the slices of src added at the indices."""
+    def cpu(x, index, src, *, dim, alpha):
+        return scattered(x, wide(index, src, dim), (src if alpha == 1 else src * src.dtype.type(alpha)).reshape(-1), dim, np.add.at)
+    grad_x = lambda g: g
+    grad_src = lambda g, index, shape, dim, alpha: (g.index_select(dim, index) * alpha).reshape(shape)
+
+
+def wide(index, src, dim):
+    """A vector of indices as indices of every element of src."""
+    if not src.ndim:
+        return index.reshape(())
+    return np.broadcast_to(index.reshape([-1 if d == dim else 1 for d in range(src.ndim)]), src.shape)
+
+
+@export("index_add", inplace=True)
+def index_add(input, dim, index, source, *, alpha=1):
+    """`input` with alpha times the slices of `source` added at the indices of a vector; an index that occurs twice adds twice."""
+    dim = dim_of(input, dim)
+    if index.ndim > 1:
+        raise IndexError(f"index_add_(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {index.dtype.legacy_name} "
+                         f"and size: {list(index.shape)}")
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(f"index_add_(): Expected dtype int32/int64 for index but got: {index.dtype.legacy_name}")
+    if source.dtype is not input.dtype:
+        raise RuntimeError(f"index_add_(): self ({input.dtype.legacy_name}) and source ({source.dtype.legacy_name}) must have the same scalar type")
+    length = source.shape[dim] if source.ndim else 1
+    if index.numel() != length:
+        raise RuntimeError(f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): ({length}), for dim: {dim}")
+    if input.ndim and source.ndim and input.shape[:dim] + input.shape[dim + 1:] != source.shape[:dim] + source.shape[dim + 1:]:
+        raise RuntimeError("source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
+                           f"{list(input.shape)} source.shape = {list(source.shape)}")
+    check_index(index, dim, input.shape[dim] if input.ndim else 1)
+    return IndexAdd.call(input, vector(index), source, dim=dim, alpha=number_as(alpha, input.dtype))
+
+
+class IndexCopy(Op):
+    """x with the slices of src written at the indices."""
+    def cpu(x, index, src, *, dim):
+        return scattered(x, wide(index, src, dim), src.reshape(-1), dim, overwrite)
+    grad_x = lambda g, index, dim: g.index_fill(dim, index, 0)
+    grad_src = lambda g, index, shape, dim: g.index_select(dim, index).reshape(shape)
+
+
+@export("index_copy", inplace=True)
+def index_copy(input, dim, index, source):
+    """`input` with the slices of `source` written at the indices of a vector."""
+    dim = dim_of(input, dim)
+    if index.ndim > 1:
+        raise IndexError(f"index_copy_(): Index should have dimension 1 or 0 (got {index.ndim})")
+    if not source.ndim and index.numel() != 1:
+        raise IndexError(f"index_copy_(): When source is scalar, index should have one element (got {index.numel()})")
+    if source.ndim != input.ndim and source.ndim and input.ndim:
+        raise IndexError(f"index_copy_(): When source and destination are not scalars, their dimensionality must match. Source dimensionality "
+                         f"({source.ndim}), destination dimensionality ({input.ndim})")
+    if index.dtype is not dtypes.int64:
+        raise RuntimeError(f"index_copy_(): Expected a long tensor for index, but got {index.dtype.legacy_name}")
+    if source.dtype is not input.dtype:
+        raise RuntimeError(f"index_copy_(): self and source expected to have the same dtype, but got (self) {input.dtype.legacy_name} and (source) "
+                           f"{source.dtype.legacy_name}")
+    mine, other = input.shape[:dim] + input.shape[dim + 1:], source.shape[:dim] + source.shape[dim + 1:]
+    if mine != other:
+        raise RuntimeError(f"index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: "
+                           f"{' '.join(map(str, mine))} at dimension {dim} and source slice shape: {' '.join(map(str, other))} at dimension 0.")
+    if source.ndim and index.numel() != source.shape[dim]:
+        raise IndexError(f"index_copy_(): Number of indices ({index.numel()}) should be equal to source.size(dim) ({source.shape[dim]})")
+    check_index(index, dim, input.shape[dim] if input.ndim else 1, 0, IndexError,
+                "index_copy_(): index {} is out of bounds for dimension {} with size {}")
+    return IndexCopy.call(input, vector(index), source, dim=dim)
+
+
+class IndexFill(Op):
+    """x with one number written into the slices at the indices."""
+    def cpu(x, index, *, dim, value):
+        out = x.copy(order="K")
+        (out if out.ndim else out.reshape(1))[at(dim, index)] = value
+        return out
+    grad_x = lambda g, index, dim: g.index_fill(dim, index, 0)
+
+
+class IndexFillTensor(Op):
+    """IndexFill with a 0-d tensor, which gets a gradient too."""
+    node_name = "IndexFillBackward1"
+
+    def cpu(x, index, value, *, dim):
+        return IndexFill.cpu(x, index, dim=dim, value=value)
+    grad_x = lambda g, index, dim: g.index_fill(dim, index, 0)
+    grad_value = lambda g, index, dim: g.index_select(dim, index.unique()).sum()
+
+
+@export("index_fill", inplace=True)
+def index_fill(input, dim, index, value):
+    """`input` with `value` (a number or a 0-d tensor) written into the slices along `dim` at the indices of a vector."""
+    dim = dim_of(input, dim)
+    if index.dtype is not dtypes.int64:
+        raise IndexError("index_fill_(): Expected dtype int64 for index.")
+    if index.ndim > 1:
+        raise IndexError("index_fill_(): Index has to be a vector/scalar")
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+    size = input.shape[dim] if input.ndim else 1
+    check_index(index, dim, size, -size, IndexError)
+    if isinstance(value, Tensor):
+        return IndexFillTensor.call(input, vector(index), value.to(device=input.device, dtype=input.dtype), dim=dim)
+    return IndexFill.call(input, vector(index), dim=dim, value=number_as(value, input.dtype))
+
+
+# ---- single elements, counted through the whole tensor
+class Take(Op):
+    """Elements of x by their place in the flattened x."""
+    def cpu(x, index):
+        return np.ascontiguousarray(x).reshape(-1)[index]
+    grad_x = lambda g, index, shape: g.new_zeros(shape).put(index, g, accumulate=True)
+
+
+@export("take")
+def take(input, index):
+    """Elements by their place in the flattened `input`, in the shape of `index`."""
+    _check_places("take", input, index)
+    if not input.numel() and index.numel():
+        raise IndexError("take(): tried to take from an empty tensor")
+    return Take.call(input, index)
+
+
+class Put(Op):
+    """x with elements written (or added) by their place in the flattened x."""
+    saves = ("index",)
+
+    def cpu(x, index, source, *, accumulate):
+        out = np.array(x, order="C")
+        (np.add.at if accumulate else overwrite)(out.reshape(-1), index.reshape(-1), source.reshape(-1))
+        return out
+
+    def backward(ctx, g):
+        index = ctx.saved[1]
+        to_x = g if ctx.params["accumulate"] else g.put(index, g.new_zeros(index.shape))
+        return to_x, g.take(index).reshape(ctx.specs[2].shape)
+
+
+@export("put", inplace=True)
+def put(input, index, source, accumulate=False):
+    """`input` with `source` written (or added) at places of the flattened `input`."""
+    if source.dtype is not input.dtype:
+        raise RuntimeError(f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype.legacy_name} and "
+                           f"source.dtype = {source.dtype.legacy_name}")
+    if source.numel() != index.numel():
+        raise IndexError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {source.numel()}, "
+                         f"index.numel() = {index.numel()}")
+    _check_places("put_", input, index)
+    return Put.call(input, index, source, accumulate=accumulate)
+
+
+def _check_places(function, x, index):
+    if index.dtype is not dtypes.int64:
+        raise RuntimeError(f"{function}(): Expected a long tensor for index, but got {index.dtype.legacy_name}")
+    if x.numel():
+        check_index(index, 0, x.numel(), -x.numel(), IndexError, "out of range: tried to access index {} on a tensor of {2} elements."
+                    .replace("{2}", str(x.numel())))

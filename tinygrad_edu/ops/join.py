@@ -26,21 +26,26 @@ def tensors_of(tensors, function):
     return tensors
 
 
-def assemble(op, tensors, shape, windows, **params):
-    """Fresh memory of `shape`; tensor i is copied to where windows[i] = (shape, strides, offset) looks. On the tape."""
+def assemble(op, tensors, shape, windows, gaps=False, **params):
+    """Fresh memory of `shape`; tensor i is copied to where windows[i] = (shape, strides, offset) looks. On the tape.
+
+    `gaps`: the windows leave places out, which become zero.
+    """
     backend = common_backend(tensors)
     dtype = tensors[0].dtype
     for x in tensors:
         dtype = dtypes.promote_types(dtype, x.dtype)
     names = op.name_result(tensors, params)
     buffer, strides = backend.empty(layout.numel(shape), dtype), layout.contiguous_strides(shape)
+    array = backend.as_array(buffer, shape, strides, 0, dtype)
+    if gaps:
+        backend.fill(array, 0)
     for x, (size, stride, offset) in zip(tensors, windows):
         if x.numel():
             source = x._array if x._spec.backend is backend else backend.as_array(
                 backend.from_numpy(x._host(), x.dtype), x.shape, layout.contiguous_strides(x.shape), 0, x.dtype)
             backend.copy(backend.as_array(buffer, size, stride, offset, dtype), source)
-    out = wrap(backend.as_array(buffer, shape, strides, 0, dtype),
-               layout.spec(dtype, shape, backend) if names is None else strided_spec(dtype, shape, strides, backend, names))
+    out = wrap(array, layout.spec(dtype, shape, backend) if names is None else strided_spec(dtype, shape, strides, backend, names))
     if mode.grad and dtype.category == dtypes.FLOATING:
         record(op, tensors, params, out)
     return out
@@ -193,18 +198,10 @@ def block_diag(*tensors):
     sizes = [((1, 1) + tuple(x.shape))[-2:] for x in tensors]
     shape = sum(rows for rows, _ in sizes), sum(columns for _, columns in sizes)
     strides, windows, row, column = layout.contiguous_strides(shape), [], 0, 0
-    zeros = filled((), 0, tensors[0].dtype, common_backend(tensors))
     for rows, columns in sizes:
         windows.append(((rows, columns), strides, row * strides[0] + column))
         row, column = row + rows, column + columns
-    out = assemble(_Blocks, [zeros, *tensors], shape, [(shape, strides, 0), *windows])
-    if mode.grad:
-        record(BlockDiag, tensors, {}, out)
-    return out
-
-
-class _Blocks(Op):
-    """The memory of block_diag; BlockDiag goes on the tape."""
+    return assemble(BlockDiag, tensors, shape, windows, gaps=True)
 
 
 # ---- grids

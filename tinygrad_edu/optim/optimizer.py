@@ -16,7 +16,7 @@ from ..backends.cpu import QUIET, enter, leave
 from ..core import dtypes
 from ..core.leaf import kind_of
 from ..core.mode import enable_grad, no_grad
-from ..core.tensor import Tensor, bump, filled
+from ..core.tensor import Tensor, copy_of, filled
 from ..nn.hooks import RemovableHandle
 from ..nn.module import typename, zero_gradient
 
@@ -63,7 +63,7 @@ def _with_hooks(step):
 
 
 class Optimizer:
-    """Base of all optimizers. A rule is `init_state`, `on_arrays` and `on_tensors`, or a `step` of its own.
+    """Base of all optimizers. Subclasses define `step`.
 
     params     tensors, (name, tensor) pairs, or dicts with "params" and options for these
     defaults   options of groups that don't say otherwise
@@ -162,7 +162,12 @@ class Optimizer:
         raise NotImplementedError
 
     def _step(self, closure):
-        """The step of an optimizer whose rule treats each parameter by itself."""
+        """The step of an optimizer whose rule treats each parameter by itself.
+
+        init_state(param, group) -> what is remembered about the parameter, or None
+        on_arrays(param, grad, state, group, room): the rule on the tensors' numpy arrays, in place; intermediate results in `room`
+        on_tensors(param, grad, state, group): the same rule as tensor operations, for any other backend and for float16
+        """
         loss = None
         if closure is not None:
             with enable_grad():
@@ -171,22 +176,23 @@ class Optimizer:
         token = enter(QUIET)
         try:
             for group in self.param_groups:
-                options = self.options(group)
                 for param in group["params"]:
                     grad = param._grad
                     if grad is None:
                         continue
-                    state = states[param]
+                    state = states.get(param)
                     if not state:
-                        self.init_state(state, param, group)
+                        state = self.init_state(param, group)
+                        if state is not None:
+                            states[param] = state
                     spec = param._spec
-                    if spec.backend.native and spec.dtype.itemsize >= 4 and grad._spec.dtype is spec.dtype:
-                        self.on_arrays(param._array, grad._array, state, options, self._room(spec))
+                    if spec.backend.native and spec.dtype.itemsize >= 4:
+                        self.on_arrays(param, grad, state, group, self._room(spec))
                         storage = param._storage_ or param._storage
                         storage.version += 1
                     else:
                         with no_grad():
-                            self.on_tensors(param, grad.neg() if options.maximize else grad, state, options)
+                            self.on_tensors(param, grad.neg() if group["maximize"] else grad, state, group)
         finally:
             leave(token)
         return loss
@@ -311,6 +317,13 @@ def step_count():
     return filled((), 0, dtypes.float64 if dtypes.get_default_dtype() is dtypes.float64 else dtypes.float32)
 
 
+def zeros_like(param):
+    """Zeros with the parameter's shape, order in memory, dtype and backend."""
+    out = copy_of(param)
+    out._spec.backend.fill(out._array, 0)
+    return out
+
+
 def next_step(state):
     """Count one step; the new count, as a Python number."""
     step = state["step"]
@@ -330,6 +343,9 @@ def pieces(arrays, scratch):
     if scratch[0].shape == first.shape:
         yield *arrays, *scratch
         return
+    if not all(a is None or a.flags.c_contiguous for a in arrays):
+        yield *arrays, *np.empty((2, *first.shape), first.dtype)
+        return
     flat = [a if a is None else a.reshape(-1) for a in arrays]
     for start in range(0, first.size, BLOCK):
         cut = [a if a is None else a[start:start + BLOCK] for a in flat]
@@ -337,4 +353,4 @@ def pieces(arrays, scratch):
         yield *cut, scratch[0][:count], scratch[1][:count]
 
 
-__all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required", "bump"]
+__all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]

@@ -26,8 +26,8 @@ def graph_svg(output, names=None):
     labels = {id(leaf): name for name, leaf in (names or {}).items()}
     body = [_arrow(places[a], places[b]) for a, b in edges] + [_box(node, places[node], labels) for node in places]
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
-        'font-family="sans-serif" font-size="13" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" font-family="sans-serif" font-size="13" role="img">',
         f"<title>The computation graph of {escape(root.name())}</title>",
         '<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z" fill="#555"/></marker></defs>',
@@ -72,11 +72,12 @@ def _box(node, place, labels):
     else:
         label = labels.get(id(leaf), "leaf")
         text, fill, radius = f"{label} {tuple(leaf.shape)}", "#e3f2e1", HEIGHT // 2
-    return (f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="{radius}" fill="{fill}" stroke="#555"/>'
-            f'<text x="{x + WIDTH / 2:.0f}" y="{y + HEIGHT / 2 + 5:.0f}" text-anchor="middle">{escape(text)}</text>')
+    middle, base = x + WIDTH / 2, y + HEIGHT / 2 + 5
+    return (f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="{radius}" fill="{fill}" '
+            f'stroke="#555"/><text x="{middle:.0f}" y="{base:.0f}" text-anchor="middle">{escape(text)}</text>')
 
 
 def _arrow(start, end):
     (x1, y1), (x2, y2) = start, end
-    return (f'<line x1="{x1 + WIDTH / 2:.0f}" y1="{y1 + HEIGHT:.0f}" x2="{x2 + WIDTH / 2:.0f}" y2="{y2:.0f}" stroke="#555" '
-            'stroke-width="1.3" marker-end="url(#head)"/>')
+    return (f'<line x1="{x1 + WIDTH / 2:.0f}" y1="{y1 + HEIGHT:.0f}" x2="{x2 + WIDTH / 2:.0f}" y2="{y2:.0f}" '
+            'stroke="#555" stroke-width="1.3" marker-end="url(#head)"/>')

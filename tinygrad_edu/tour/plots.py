@@ -84,8 +84,8 @@ def _network(axes, story):
     with torch.no_grad():
         axes.plot(line.numpy(), model(0.1 * line).numpy(), color="tab:orange", label="network")
     kept = story["val_indices"]
-    axes.plot(story["t_u"][kept].numpy(), story["t_c"][kept].numpy(), "o", markersize=12, fillstyle="none", color="black",
-              label="kept aside")
+    axes.plot(story["t_u"][kept].numpy(), story["t_c"][kept].numpy(), "o", markersize=12, fillstyle="none",
+              color="black", label="kept aside")
     axes.legend(frameon=False)
 
 

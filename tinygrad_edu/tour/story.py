@@ -1,8 +1,7 @@
 """The tour's steps: from tensors to a trained network, in the order of the tutorial.
 
-Every step is prose and code; the code runs as it is printed. After the book "Deep Learning with "
-                                                                             "PyTorch", Part I, and the
-thermometer of its chapter 5: 11 readings of a thermometer in an unknown unit, beside degrees Celsius.
+Every step is prose and code; the code runs as it is printed. After the book "Deep Learning with PyTorch", Part I,
+and the thermometer of its chapter 5: 11 readings of a thermometer in an unknown unit, beside degrees Celsius.
 """
 from __future__ import annotations
 

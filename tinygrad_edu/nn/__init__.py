@@ -1,0 +1,3 @@
+"""torch.nn."""
+from .module import Module
+from .parameter import Buffer, Parameter
