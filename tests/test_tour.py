@@ -33,7 +33,8 @@ sys.meta_path.insert(0, Block())
 def python(code, *arguments, cwd):
     """Run code in a fresh interpreter, in an empty folder."""
     environment = {**os.environ, "PYTHONPATH": str(Path(torch.__file__).parent.parent)}
-    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, env=environment, capture_output=True,
+                          text=True)
 
 
 def test_the_tour_tells_its_numbers_and_draws_its_pictures(tmp_path):

@@ -77,7 +77,7 @@ def tensors_of(torch, sample, arrays, device=None):
 
 
 def evaluate(torch, sample, tensors):
-    torch.manual_seed(0)                           # random functions give torch's numbers
+    if hasattr(torch, "manual_seed"): torch.manual_seed(0)                           # random functions give torch's numbers
     return outputs_of(eval(sample.expression, {"torch": torch}, dict(tensors)))
 
 
@@ -101,9 +101,9 @@ def host(tensor):
 
 
 def describe(out):
-    """[dtype, shape, name of the grad_fn] of a tensor; the repr of anything else."""
+    """[dtype, shape, name of the grad_fn] of a tensor; [repr, None, None] of anything else."""
     if not is_tensor(out):
-        return [repr(out), [], None]
+        return [repr(out), None, None]
     return [str(out.dtype), list(out.shape), None if out.grad_fn is None else type(out.grad_fn).__name__]
 
 

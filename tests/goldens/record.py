@@ -57,7 +57,7 @@ def unpack(text, numbers):
                 continue
             answer = answers[case] = {"outputs": packed["outputs"], "values": None, "grads": {}}
             if keeps_values(case):
-                answer["values"] = [take(shape) if dtype.startswith("torch.") else np.zeros(0) for dtype, shape, _ in packed["outputs"]]
+                answer["values"] = [np.zeros(0) if shape is None else take(shape) for _, shape, _ in packed["outputs"]]
                 answer["grads"] = {n: None if shape is None else take(shape) for n, shape in packed["grads"].items()}
         recorded[key] = entry["stamp"], answers
     return recorded

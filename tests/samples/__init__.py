@@ -40,6 +40,7 @@ class Sample:
     node: bool = True                              # whether grad_fn has torch's name
     rtol: float = 1.0                              # times the usual tolerances
     edges: bool = True                             # whether empty and 0-d inputs behave as torch's
+    layouts: bool = True                           # whether non-contiguous inputs give the same
     why: str = ""                                  # the reason for anything unusual above
 
     @property
@@ -55,11 +56,12 @@ class Sample:
         return found
 
 
-def sample(op, expression, *, dtypes=EVERY, second=True, exact=False, node=True, rtol=1.0, edges=True, why="", **inputs):
+def sample(op, expression, *, dtypes=EVERY, second=True, exact=False, node=True, rtol=1.0, edges=True, layouts=True, why="",
+           **inputs):
     """Add a line to the table."""
-    if (tuple(dtypes) != EVERY or not second or not node or rtol != 1.0 or not edges) and not why:
+    if (tuple(dtypes) != EVERY or not second or not node or rtol != 1.0 or not edges or not layouts) and not why:
         why = "unexplained"
-    SAMPLES.append(Sample(op, expression, inputs, tuple(dtypes), second, exact, node, rtol, edges, why))
+    SAMPLES.append(Sample(op, expression, inputs, tuple(dtypes), second, exact, node, rtol, edges, layouts, why))
 
 
 def load():

@@ -105,7 +105,7 @@ class CPUBackend:
 
     def matmul(self, a, b):
         with quiet():
-            if a.dtype.itemsize == 2:
+            if a.dtype.itemsize == 2 and a.dtype.kind not in "iu":    # accumulate in float32 and round once
                 return np.asarray(np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype))
             return np.asarray(np.matmul(a, b))
 

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
-from .fast import short_path
+from .fast import plain_number, short_path
 from .tensor import Tensor
 
 registry = {}                                      # torch's name ("add", "nn.functional.gelu") -> Op class or function
@@ -26,16 +24,18 @@ def export(*public, inplace=False, out=True):
     for the twin `name_`; functions take torch's `out=`, unless `out=False`.
     """
     def attach(target):
-        function = target
+        function = operator = target
         if isinstance(target, type):
             target.public = next((n.strip("._()") for n in public), target.__name__.lower())
-            function = short_path(target)
+            function = operator = short_path(target)
+            if any(name.startswith("__") for name in public) and len(target.inputs) == 2:
+                operator = short_path(target, operator=True)
         with_out = taking_out(function) if out else function
         for name in public:
             if name.startswith("__"):
-                setattr(Tensor, name, function)
+                setattr(Tensor, name, operator)
                 if name in REFLECTED:
-                    setattr(Tensor, "__r" + name[2:], _reflect(target, function))
+                    setattr(Tensor, "__r" + name[2:], _reflect(target, operator))
             elif name.endswith("()") or "." in name[1:]:
                 registry[name.removesuffix("()")] = target
                 functions[name.removesuffix("()")] = with_out
@@ -69,7 +69,6 @@ def _reflect(target, function):
     general = target.call if isinstance(target, type) else function
 
     def reflected(self, other):
-        if not isinstance(other, (Tensor, bool, int, float, np.generic)):
-            return NotImplemented
-        return general(other.item() if isinstance(other, np.generic) else other, self)
+        other = plain_number(other)
+        return general(other, self) if isinstance(other, (Tensor, bool, int, float)) else NotImplemented
     return reflected

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends import cpu
-from . import errors, tape
+from . import dtypes, errors, tape
 from .mode import mode
-from .op import Elementwise
+from .op import Elementwise, public_name
 from .record import fresh_tensor, is_arithmetic
 from .saved import FREED, OpNode, refuse_inference, stale
 from .tape import next_number
@@ -21,15 +21,26 @@ ndarray, asarray = np.ndarray, np.asarray
 enter, leave, QUIET = cpu.enter, cpu.leave, cpu.QUIET
 
 
-def short_path(op):
-    """The callable that users meet: the short path if it applies, else `op.call`."""
-    if not issubclass(op, Elementwise) or op.parameters or op.result is not None and op.result != "float":
+def short_path(op, operator=False):
+    """The callable that users meet: the short path if it applies, else `op.call`.
+
+    An operator leaves operands that it doesn't know to Python (NotImplemented); a function raises.
+    """
+    if not issubclass(op, Elementwise) or op.parameters or len(op.inputs) > 2:
         return op.call
     if len(op.inputs) == 1:
-        return unary(op)
-    if len(op.inputs) == 2:
-        return binary(op)
-    return op.call
+        return unary(op) if has_short_path(op) else op.call
+    refuse = number_or_refuse if operator else number_or_raise
+    return binary(op, refuse) if has_short_path(op) else known_operands(op, refuse)
+
+
+def has_short_path(op):
+    """Whether a float in means a float out: not for comparisons, nor for ops that refuse floats."""
+    try:
+        op.check(dtypes.float32)
+    except (NotImplementedError, RuntimeError):
+        return False
+    return op.result in (None, "float")
 
 
 def reader(op, name):
@@ -157,11 +168,24 @@ def unary(op):
             out._inference = True
         return out
 
-    call.__name__, call.__doc__ = op.public, op.__doc__
+    call.__name__, call.__doc__ = public_name(op), op.__doc__
     return call
 
 
-def binary(op):
+def known_operands(op, refuse):
+    """The general path of a binary op, after a look at the other operand."""
+    general = op.call
+
+    def call(input, other):
+        if isinstance(input, Tensor) and isinstance(other, (Tensor, bool, int, float)):
+            return general(input, other)
+        return refuse(general, input, other)
+
+    call.__name__, call.__doc__ = public_name(op), op.__doc__
+    return call
+
+
+def binary(op, refuse):
     general, program = op.call, op.cpu
     read_x, arithmetic_x, picks_x = reader(op, "x" if "x" in op.inputs else op.inputs[0])
     read_y, arithmetic_y, picks_y = reader(op, op.inputs[1])
@@ -169,7 +193,7 @@ def binary(op):
     x_for_y, y_for_y, out_for_y = 0 in picks_y, 1 in picks_y, 2 in picks_y
     keeps_out = out_for_x or out_for_y
     arithmetic = (arithmetic_x or read_x is None) and (arithmetic_y or read_y is None)
-    recorded = op.differentiable
+    recorded, takes_numbers = op.differentiable, op.numbers != "none"
     number_reads_out = out_for_x
 
     def backward(self, g):
@@ -212,7 +236,7 @@ def binary(op):
 
     name = op.node.__name__
     node_class = type(name, (ShortNode,), {"__slots__": (), "op": op, "backward": backward})
-    number_class = type(name, (ShortNode,), {"__slots__": (), "op": op, "backward": number_backward})
+    number_class = type(op.nodes[-1].__name__, (ShortNode,), {"__slots__": (), "op": op, "backward": number_backward})
 
     def with_number(x, number, spec):
         token = enter(QUIET)
@@ -252,11 +276,11 @@ def binary(op):
         try:
             spec = x._spec
             if y.__class__ is float or y.__class__ is int:
-                return with_number(x, y, spec) if spec.fast else general(x, y)
+                return with_number(x, y, spec) if spec.fast and takes_numbers else general(x, y)
             if y._spec is not spec or not spec.fast:
                 return general(x, y)
         except AttributeError:
-            return number_or_refuse(general, x, y)
+            return refuse(general, x, y)
         token = enter(QUIET)
         array = program(x._array, y._array)
         leave(token)
@@ -294,18 +318,22 @@ def binary(op):
             out._inference = True
         return out
 
-    call.__name__, call.__doc__ = op.public, op.__doc__
+    call.__name__, call.__doc__ = public_name(op), op.__doc__
     return call
 
 
 def number_or_refuse(general, x, y):
     """The operand is neither a tensor nor a plain number: numpy's numbers count, everything else is not ours."""
-    if isinstance(y, np.generic):
-        y = y.item()
-    elif isinstance(y, np.ndarray) and isinstance(x, Tensor) and not y.ndim:
-        y = y.item()
-    if isinstance(y, (Tensor, bool, int, float)):
-        return general(x, y)
-    if not isinstance(x, Tensor):
-        return general(x, y)
-    return NotImplemented
+    y = plain_number(y)
+    return general(x, y) if isinstance(y, (Tensor, bool, int, float)) else NotImplemented
+
+
+def number_or_raise(general, x, y):
+    """The same for functions: what is not ours is an error."""
+    return general(plain_number(x), plain_number(y))
+
+
+def plain_number(value):
+    if isinstance(value, np.generic) or isinstance(value, ndarray) and not value.ndim:
+        return value.item()
+    return value

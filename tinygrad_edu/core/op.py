@@ -42,15 +42,17 @@ class Op:
                        `saves` from `ctx.saved` (in the order of the inputs), `ctx.unpack_out()` if that names "out",
                        `ctx.params`, `ctx.specs` and `ctx.needs_input_grad`, and returns one gradient per input
     n_outputs          how many tensors the program returns
+    keeps              of several outputs the numbers of those that `out` saves (the others are None there); empty: all
     inputs             only where the program does not name them: ops with any number of inputs, or made of views and copies
     names              what becomes of names of dimensions: "keep", "unify", "drop", "none", a function, None (refuse)
-    node_name          what torch calls the node, where that is not the class's name + "Backward0"
+    node_name          what torch calls the node, where that is not the class's name + "Backward0"; three names where that
+                       depends on the operands: for two tensors, for a number first, for a number second
     """
     cpu = cuda = backward = None
     n_outputs = 1
     node_name = None
     names = None
-    inputs = parameters = saves = ()
+    inputs = parameters = saves = keeps = ()
 
     def __init_subclass__(cls):
         program = cls.__dict__.get("cpu") or cls.__dict__.get("cuda")
@@ -81,8 +83,10 @@ class Op:
                     raise TypeError(f"{cls.__name__}.grad_{name} asks for {want!r}; it may ask for "
                                     f"{', '.join(offered)}")
         cls.differentiable = bool(cls.formulas) or cls.backward is not None
-        cls.node = type(cls.node_name or f"{cls.__name__}Backward0", (LongNode if cls.backward else FormulaNode,),
-                        {"__slots__": (), "op": cls, "n_outputs": cls.n_outputs})
+        node_names = cls.node_name or f"{cls.__name__}Backward0"
+        made = [type(name, (LongNode if cls.backward else FormulaNode,), {"__slots__": (), "op": cls, "n_outputs": cls.n_outputs})
+                for name in ((node_names,) if isinstance(node_names, str) else node_names)]
+        cls.node, cls.nodes = made[0], tuple(made)
 
     # ---- forward
     @classmethod
@@ -126,8 +130,12 @@ class Elementwise(Op):
 
     result   None: the promoted type; "float": at least the default float type; "bool"
     check    check(dtype): raises where torch refuses the promoted type
+    numbers  which operands may be numbers: "any", "overloads" (any: torch has an overload for each), "second", "none"
+    apart    the names of leading inputs that keep their own type (a condition) and take no part in the promotion
     """
     result = None
+    numbers = "any"
+    apart = ()
     names = "unify"
 
     @staticmethod
@@ -140,7 +148,7 @@ class Elementwise(Op):
         check_operands(cls, inputs, tensors)
         backend = common_backend(inputs)
         spec = tensors[0]._spec
-        shape, dtype, plain = spec.shape, spec.dtype, backend.native
+        shape, dtype, plain = spec.shape, spec.dtype, backend.native and not cls.apart
         for x in tensors[1:]:
             if x._spec.shape != shape:
                 shape = layout.broadcast_shapes(shape, x._spec.shape)
@@ -149,14 +157,14 @@ class Elementwise(Op):
         if plain and dtype.category == dtypes.FLOATING and dtype.itemsize > 2:
             common = dtype                         # numbers never change a floating type
         else:
-            common, plain = common_dtype(inputs, tensors), False
+            common, plain = common_dtype(inputs[len(cls.apart):]), False
         cls.check(common)
         kind = cls.result
         if kind == "float" and common.category != dtypes.FLOATING:
             common = dtypes.get_default_dtype()
         out_dtype = dtypes.bool_ if kind == "bool" else common
-        arrays = []
-        for x in inputs:
+        arrays = [x._array for x in inputs[:len(cls.apart)]]
+        for x in inputs[len(cls.apart):]:
             if not isinstance(x, Tensor):
                 arrays.append(number_as(x, common) if not plain else x)
             elif x._spec.backend is not backend:   # a 0-d CPU tensor takes part as a number
@@ -209,12 +217,24 @@ def public_name(cls):
 
 
 def check_operands(cls, inputs, tensors):
-    """torch's TypeError for an operand that is neither a tensor nor a number."""
+    """torch's TypeError for an operand that is neither a tensor nor a number that may stand there."""
+    allowed = cls.numbers
     for place, x in enumerate(inputs):
-        if not isinstance(x, (Tensor, bool, int, float, np.generic)) or not tensors:
-            name = ("input", "other")[place] if place < 2 else cls.inputs[place]
-            raise TypeError(f"{public_name(cls)}(): argument '{name}' (position {place + 1}) must be Tensor, not "
-                            f"{type(x).__name__}")
+        if isinstance(x, Tensor):
+            continue
+        if allowed != "none" and isinstance(x, (bool, int, float, np.generic)) and tensors and (place or allowed != "second"):
+            continue
+        raise refused_operand(cls, inputs, place)
+
+
+def refused_operand(cls, inputs, place):
+    name, kinds = public_name(cls), ", ".join("Tensor" if isinstance(x, Tensor) else type(x).__name__ for x in inputs)
+    argument = {"x": "input", "y": "other"}.get(cls.inputs[place], cls.inputs[place])
+    if cls.numbers in ("second", "overloads"):
+        return TypeError(f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:\n"
+                         f" * (Tensor input, Tensor {cls.inputs[1].replace('y', 'other')}, *, Tensor out = None)\n"
+                         f" * (Tensor input, Number {cls.inputs[1].replace('y', 'other')}, *, Tensor out = None)")
+    return TypeError(f"{name}(): argument '{argument}' (position {place + 1}) must be Tensor, not {type(inputs[place]).__name__}")
 
 
 def common_backend(inputs):
@@ -231,7 +251,8 @@ def common_backend(inputs):
     return found
 
 
-def common_dtype(inputs, tensors):
+def common_dtype(inputs):
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
     return dtypes.result_type([x._spec.dtype for x in tensors if x._spec.shape],
                               [x._spec.dtype for x in tensors if not x._spec.shape],
                               [dtypes.of_number(x) for x in inputs if not isinstance(x, Tensor)])

@@ -20,7 +20,7 @@ def record(cls, inputs, params, out, plain=False):
                    for x in inputs])
     if not any(edge is not None for edge in edges):
         return
-    node = new(cls.node)
+    node = new(cls.node if len(cls.nodes) == 1 else cls.nodes[which_is_number(inputs)])
     node.edges, node.number, node.params, node.plain = edges, next_number(), params, plain
     node.specs = tuple([x._spec if isinstance(x, Tensor) else None for x in inputs])
     if cls.backward is not None:
@@ -56,11 +56,17 @@ def record(cls, inputs, params, out, plain=False):
         out._edge = node
         return
     if keeps_out:                                  # several: their storages are made now, so that writes are noticed
-        node.out = tuple([(o._array, o._spec) for o in out])
-        node.out_storage = tuple([o._storage for o in out])
+        kept = cls.keeps or range(cls.n_outputs)
+        node.out = tuple([(o._array, o._spec) if nr in kept else None for nr, o in enumerate(out)])
+        node.out_storage = tuple([o._storage if nr in kept else None for nr, o in enumerate(out)])
     for number, o in enumerate(out):
         if o._spec.dtype.category == dtypes.FLOATING:
             o._edge = tape.Output(node, number)
+
+
+def which_is_number(inputs):
+    """0: none of the first two, 1: the first, 2: the second."""
+    return 0 if isinstance(inputs[1], Tensor) and isinstance(inputs[0], Tensor) else 1 if isinstance(inputs[1], Tensor) else 2
 
 
 def sum_to_array(array, shape):
@@ -166,12 +172,13 @@ def fit(grad, spec):
 
 
 _arithmetic = {}
+SHARED = {"T", "mT", "reshape"}                    # attributes that numpy's arrays have in the same meaning
 
 
 def is_arithmetic(formula):
-    """Whether a formula names nothing but its arguments: then bare arrays can be put in their place."""
+    """Whether a formula names nothing but its arguments (and SHARED): then bare arrays can be put in their place."""
     found = _arithmetic.get(formula)
     if found is None:
         code = formula.__code__
-        found = _arithmetic[formula] = not code.co_names and not code.co_freevars and "is_" not in code.co_names
+        found = _arithmetic[formula] = not code.co_freevars and SHARED.issuperset(code.co_names)
     return found

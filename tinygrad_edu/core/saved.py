@@ -78,7 +78,7 @@ class OpNode(Node):
     def unpack_out(self):
         """The saved output as a tensor: on the tape again, in case this backward is recorded."""
         if self.n_outputs > 1:
-            return tuple([self._twin(*pair, storage, Output(self, nr), nr)
+            return tuple([None if pair is None else self._twin(*pair, storage, Output(self, nr), nr)
                           for nr, (pair, storage) in enumerate(zip(self._several(), self.out_storage))])
         array, spec = self.out                     # FREED raises here
         return self._twin(array, spec, self.out_storage, self, 0)

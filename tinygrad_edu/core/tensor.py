@@ -112,7 +112,8 @@ class Tensor(OnTape):
             backend = self._spec.backend
             found = self._storage_ = Storage(backend.buffer_of(self._array), backend, self._spec.dtype)
             node = self._edge
-            if node is not None and getattr(node, "out", None) is not None and node.out[0] is self._array:
+            held = getattr(node, "out", None)
+            if held.__class__ is tuple and held[0] is self._array:
                 node.out_storage = found           # a node that saved this output watches its version from now on
         return found
 

@@ -19,7 +19,8 @@ def tensor_argument(x, function, name, position):
         raise TypeError(f"{function}(): argument '{name}' (position {position}) must be Tensor, not {type(x).__name__}")
 
 
-def check_index(index, dim, size, low=0, error=RuntimeError, sentence="index {} is out of bounds for dimension {} with size {}"):
+def check_index(index, dim, size, low=0, error=RuntimeError, sentence="index {} is out of bounds for dimension {} with "
+                                                                      "size {}"):
     """Raise unless every index lies in [low, size)."""
     host = index._host()
     if host.size and (int(host.min()) < low or int(host.max()) >= size):
@@ -70,7 +71,8 @@ def gather(input, dim, index, *, sparse_grad=False):
     if index.numel():
         for d in range(input.ndim):
             if d != dim and index.shape[d] > input.shape[d]:
-                raise RuntimeError(f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self "
+                raise RuntimeError(f"Size does not match at dimension {d} expected index {list(index.shape)} to be no "
+                                   "larger than self "
                                    f"{list(input.shape)} apart from dimension {dim}")
         check_index(index, dim, input.shape[dim] if input.ndim else 1)
     return Gather.call(input, index, dim=dim)
@@ -88,11 +90,13 @@ def indices_for(function, x, dim, index, whose):
 def take_along_dim(input, indices, dim=None):
     """`gather` with indices that broadcast; without `dim`, of the flattened input."""
     if indices.dtype is not dtypes.int64:
-        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.legacy_name}")
+        raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got "
+                           f"{indices.dtype.legacy_name}")
     if dim is None:
         return gather(reshape(input, -1), 0, reshape(indices, -1))
     if input.ndim != indices.ndim:
-        raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+        raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but "
+                           "got "
                            f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
     dim = dim_of(input, dim)
     n, m = input.shape[dim], indices.shape[dim]
@@ -140,7 +144,8 @@ def scatter_arguments(function, x, dim, index, src):
         own = any(index.shape[d] > x.shape[d] for d in range(min(x.ndim, index.ndim)) if d != dim)
         if own or isinstance(src, Tensor) and any(n > m for n, m in zip(index.shape, src.shape)):
             tail = f" and to be no larger size than src {list(src.shape)}" if isinstance(src, Tensor) else ""
-            raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from dimension {dim}{tail}")
+            raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart "
+                               f"from dimension {dim}{tail}")
         check_index(index, dim, x.shape[dim] if x.ndim else 1)
     return dim
 
@@ -307,17 +312,21 @@ def index_add(input, dim, index, source, *, alpha=1):
     """`input` with alpha times the slices of `source` added at the indices of a vector; an index that occurs twice adds twice."""
     dim = dim_of(input, dim)
     if index.ndim > 1:
-        raise IndexError(f"index_add_(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {index.dtype.legacy_name} "
+        raise IndexError(f"index_add_(): Index is supposed to be a vector, but got dim: {index.ndim} with type: "
+                         f"{index.dtype.legacy_name} "
                          f"and size: {list(index.shape)}")
     if index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"index_add_(): Expected dtype int32/int64 for index but got: {index.dtype.legacy_name}")
     if source.dtype is not input.dtype:
-        raise RuntimeError(f"index_add_(): self ({input.dtype.legacy_name}) and source ({source.dtype.legacy_name}) must have the same scalar type")
+        raise RuntimeError(f"index_add_(): self ({input.dtype.legacy_name}) and source ({source.dtype.legacy_name}) "
+                           "must have the same scalar type")
     length = source.shape[dim] if source.ndim else 1
     if index.numel() != length:
-        raise RuntimeError(f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): ({length}), for dim: {dim}")
+        raise RuntimeError(f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
+                           f"({length}), for dim: {dim}")
     if input.ndim and source.ndim and input.shape[:dim] + input.shape[dim + 1:] != source.shape[:dim] + source.shape[dim + 1:]:
-        raise RuntimeError("source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
+        raise RuntimeError("source tensor shape must match self tensor shape, excluding the specified dimension. Got "
+                           "self.shape = "
                            f"{list(input.shape)} source.shape = {list(source.shape)}")
     check_index(index, dim, input.shape[dim] if input.ndim else 1)
     return IndexAdd.call(input, vector(index), source, dim=dim, alpha=number_as(alpha, input.dtype))
@@ -340,19 +349,24 @@ def index_copy(input, dim, index, source):
     if not source.ndim and index.numel() != 1:
         raise IndexError(f"index_copy_(): When source is scalar, index should have one element (got {index.numel()})")
     if source.ndim != input.ndim and source.ndim and input.ndim:
-        raise IndexError(f"index_copy_(): When source and destination are not scalars, their dimensionality must match. Source dimensionality "
+        raise IndexError("index_copy_(): When source and destination are not scalars, their dimensionality must "
+                         "match. Source dimensionality "
                          f"({source.ndim}), destination dimensionality ({input.ndim})")
     if index.dtype is not dtypes.int64:
         raise RuntimeError(f"index_copy_(): Expected a long tensor for index, but got {index.dtype.legacy_name}")
     if source.dtype is not input.dtype:
-        raise RuntimeError(f"index_copy_(): self and source expected to have the same dtype, but got (self) {input.dtype.legacy_name} and (source) "
+        raise RuntimeError("index_copy_(): self and source expected to have the same dtype, but got (self) "
+                           f"{input.dtype.legacy_name} and (source) "
                            f"{source.dtype.legacy_name}")
     mine, other = input.shape[:dim] + input.shape[dim + 1:], source.shape[:dim] + source.shape[dim + 1:]
     if mine != other:
-        raise RuntimeError(f"index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: "
-                           f"{' '.join(map(str, mine))} at dimension {dim} and source slice shape: {' '.join(map(str, other))} at dimension 0.")
+        raise RuntimeError("index_copy_(): Source/destination tensor must have same slice shapes. Destination slice "
+                           "shape: "
+                           f"{' '.join(map(str, mine))} at dimension {dim} and source slice shape: "
+                           f"{' '.join(map(str, other))} at dimension 0.")
     if source.ndim and index.numel() != source.shape[dim]:
-        raise IndexError(f"index_copy_(): Number of indices ({index.numel()}) should be equal to source.size(dim) ({source.shape[dim]})")
+        raise IndexError(f"index_copy_(): Number of indices ({index.numel()}) should be equal to source.size(dim) "
+                         f"({source.shape[dim]})")
     check_index(index, dim, input.shape[dim] if input.ndim else 1, 0, IndexError,
                 "index_copy_(): index {} is out of bounds for dimension {} with size {}")
     return IndexCopy.call(input, vector(index), source, dim=dim)
@@ -386,7 +400,8 @@ def index_fill(input, dim, index, value):
     if index.ndim > 1:
         raise IndexError("index_fill_(): Index has to be a vector/scalar")
     if isinstance(value, Tensor) and value.ndim:
-        raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+        raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} "
+                           "dimension(s).")
     size = input.shape[dim] if input.ndim else 1
     check_index(index, dim, size, -size, IndexError)
     if isinstance(value, Tensor):
@@ -430,10 +445,12 @@ class Put(Op):
 def put(input, index, source, accumulate=False):
     """`input` with `source` written (or added) at places of the flattened `input`."""
     if source.dtype is not input.dtype:
-        raise RuntimeError(f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype.legacy_name} and "
+        raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
+                           f"{input.dtype.legacy_name} and "
                            f"source.dtype = {source.dtype.legacy_name}")
     if source.numel() != index.numel():
-        raise IndexError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {source.numel()}, "
+        raise IndexError("put_(): Expected source and index to have the same number of elements, but got "
+                         f"source.numel() = {source.numel()}, "
                          f"index.numel() = {index.numel()}")
     _check_places("put_", input, index)
     return Put.call(input, index, source, accumulate=accumulate)
@@ -443,5 +460,6 @@ def _check_places(function, x, index):
     if index.dtype is not dtypes.int64:
         raise RuntimeError(f"{function}(): Expected a long tensor for index, but got {index.dtype.legacy_name}")
     if x.numel():
-        check_index(index, 0, x.numel(), -x.numel(), IndexError, "out of range: tried to access index {} on a tensor of {2} elements."
+        check_index(index, 0, x.numel(), -x.numel(), IndexError, "out of range: tried to access index {} on a tensor "
+                                                                 "of {2} elements."
                     .replace("{2}", str(x.numel())))

@@ -92,7 +92,8 @@ def look(x, key):
     """(view of x, tensors of indices, places): what remains once ints, slices, None and Ellipsis are done."""
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         if not x.ndim:
-            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in "
+                             "C++ to convert a "
                              "0-dim tensor to a number")
         return _select(x, 0, key, 0), (), ()
     parts = [_part(k) for k in (key if isinstance(key, tuple) else _as_tuple(key))]
@@ -130,8 +131,10 @@ def _as_tuple(key):
     if not isinstance(key, (list, range)) or len(key) >= 32:
         return (key,)
     if any(k is None or k is Ellipsis or isinstance(k, (slice, list, tuple, range, Tensor, np.ndarray)) for k in key):
-        warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use "
-                      "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, x[torch.tensor(seq)], which "
+        warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
+                      "pytorch 2.9; use "
+                      "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
+                      "x[torch.tensor(seq)], which "
                       "will result either in an error or a different result", UserWarning, stacklevel=5)
         return tuple(key)
     return (key,)
@@ -158,7 +161,8 @@ def _part(k):
     elif isinstance(k, np.ndarray):
         k = from_data(k)
     if not isinstance(k, Tensor):
-        raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
+        raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+                         "indices (got "
                          f"{type(k).__module__ + '.' if isinstance(k, np.generic) else ''}{type(k).__name__})")
     if not k.ndim and k.dtype.name.startswith("int"):
         return int(k.item())
@@ -170,7 +174,8 @@ def checked_index(k):
     if k.dtype.name not in INDEX_TYPES:
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     if k.dtype is dtypes.uint8:
-        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", UserWarning, stacklevel=5)
+        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool "
+                      "instead.", UserWarning, stacklevel=5)
         return k.to(dtypes.bool_)
     return k
 
@@ -201,13 +206,15 @@ def prepare(x, indices, places):
         k = next(rest)
         if k._spec.backend is not backend:
             if not k.is_cpu:
-                raise RuntimeError(f"indices should be either on cpu or on the same device as the indexed tensor ({x.device})")
+                raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor "
+                                   f"({x.device})")
             k = k.to(x.device)
         host = k._host()
         if k.dtype is dtypes.bool_:
             if k.shape != x.shape[dim:dim + k.ndim]:
                 wrong = next((j for j in range(k.ndim) if k.shape[j:j + 1] != x.shape[dim + j:dim + j + 1]), 0)
-                raise IndexError(f"The shape of the mask {list(k.shape)} at index {wrong} does not match the shape of the indexed tensor "
+                raise IndexError(f"The shape of the mask {list(k.shape)} at index {wrong} does not match the shape of "
+                                 "the indexed tensor "
                                  f"{list(x.shape)} at index {dim + wrong}")
             hosts += [(int(host.sum()),)] * k.ndim
         else:
@@ -249,7 +256,8 @@ def _setitem(x, key, value):
     if not isinstance(value, Tensor):
         if not isinstance(value, (bool, int, float)):
             kind = type(value)
-            raise TypeError(f"can't assign a {kind.__module__ + '.' if kind.__module__ == 'numpy' else ''}{kind.__name__} to a torch."
+            raise TypeError("can't assign a "
+                            f"{kind.__module__ + '.' if kind.__module__ == 'numpy' else ''}{kind.__name__} to a torch."
                             f"{x.dtype.legacy_name}Tensor")
         value = filled((), number_as(value, x.dtype), x.dtype, x._spec.backend)
     view, indices, places = look(x, key)
@@ -270,7 +278,8 @@ Tensor.__setitem__ = _setitem
 def _index_put(x, indices, places, values, accumulate=False):
     indices, common = prepare(x, indices, places)
     if values.dtype is not x.dtype:
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {x.dtype.legacy_name} for the destination and "
+        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {x.dtype.legacy_name} for "
+                           "the destination and "
                            f"{values.dtype.legacy_name} for the source.")
     shape = result_shape(x, indices, places, common)
     try:
@@ -278,7 +287,8 @@ def _index_put(x, indices, places, values, accumulate=False):
     except RuntimeError:
         fits = False
     if not fits:
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape "
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
+                           "indexing result of shape "
                            f"{list(shape)}")
     if values._spec.backend is not x._spec.backend and not values.ndim:
         values = values.to(x.device)
@@ -302,7 +312,8 @@ def result_shape(x, indices, places, common):
 def index_put(input, indices, values, accumulate=False):
     """`input` with `values` written at a tuple of tensors of indices (one per dimension); added, with `accumulate=True`."""
     if not isinstance(indices, (tuple, list)):
-        raise TypeError(f"index_put(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}")
+        raise TypeError("index_put(): argument 'indices' (position 1) must be tuple of Tensors, not "
+                        f"{type(indices).__name__}")
     for place, k in enumerate(indices):
         if not isinstance(k, Tensor):
             raise TypeError(f"expected Tensor as element {place} in argument 0, but got {type(k).__name__}")

@@ -19,7 +19,8 @@ from .views import dim_of, expand, reshape, unsqueeze, view, without
 def tensors_of(tensors, function):
     """The list of tensors that a user gave; torch's TypeErrors for anything else."""
     if not isinstance(tensors, (list, tuple)):
-        raise TypeError(f"{function}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+        raise TypeError(f"{function}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
+                        f"{type(tensors).__name__}")
     for place, x in enumerate(tensors):
         if not isinstance(x, Tensor):
             raise TypeError(f"expected Tensor as element {place} in argument 0, but got {type(x).__name__}")
@@ -87,7 +88,8 @@ def cat(tensors, dim=0):
             raise RuntimeError(f"Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}")
         for d, (mine, other) in enumerate(zip(first.shape, x.shape)):
             if d != dim and mine != other:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {mine} but got size {other} for "
+                raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {mine} but "
+                                   f"got size {other} for "
                                    f"tensor number {place} in the list.")
         size += x.shape[dim]
     shape = first.shape[:dim] + (size,) + first.shape[dim + 1:]
@@ -116,7 +118,8 @@ def stack(tensors, dim=0):
     dim = layout.normalize_dim(dim, len(shape) + 1)
     for place, x in enumerate(tensors):
         if x.shape != shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(x.shape)} at entry {place}")
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
+                               f"{list(x.shape)} at entry {place}")
     wide = shape[:dim] + (len(tensors),) + shape[dim:]
     strides = layout.contiguous_strides(wide)
     return assemble(Stack, tensors, wide, [(shape, without(strides, dim), i * strides[dim]) for i in range(len(tensors))], dim=dim)
@@ -194,7 +197,8 @@ def block_diag(*tensors):
     """Matrices (vectors are rows) along the diagonal of a large one that is zero elsewhere."""
     for place, x in enumerate(tensors):
         if x.ndim > 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {place} has {x.ndim} dimensions")
+            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {place} has "
+                               f"{x.ndim} dimensions")
     sizes = [((1, 1) + tuple(x.shape))[-2:] for x in tensors]
     shape = sum(rows for rows, _ in sizes), sum(columns for _, columns in sizes)
     strides, windows, row, column = layout.contiguous_strides(shape), [], 0, 0
@@ -211,7 +215,8 @@ def meshgrid(*tensors, indexing=None):
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
         tensors = tuple(tensors[0])
     if indexing is None:
-        warnings.warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=2)
+        warnings.warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+                      "argument.", UserWarning, stacklevel=2)
     for x in tensors:
         if x.ndim > 1:
             raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {x.detach()}")

@@ -11,9 +11,10 @@ from ..core.export import export
 from ..core.mode import mode, no_grad
 from ..core.op import Op, common_backend
 from ..core.record import record
-from ..core.tensor import from_array, wrap
-from .arithmetic import Add, scaled
-from .matmul import C_NAMES, NO_PARAMS, Bmm, Mm, Mv, check_batches, check_mv, check_tensors, matmul, mm, named, refuse_bool, without_names
+from ..core.tensor import wrap
+from .matmul import (NO_PARAMS, Bmm, Mm, Mv, c_name, cannot_multiply, check_batches, check_mv, check_tensors, matmul, named,
+                     old_name, refuse_bool, without_names)
+from .views import no_names
 
 
 # ---- beta * input + alpha * product
@@ -26,9 +27,9 @@ class Affine(Op):
         wide = dtypes.float32 if dtype.is_floating_point and dtype.itemsize == 2 else None
         with no_grad():
             terms = [x.to(wide) if wide else x for x in (input, first, second)]
-            out = scaled(cls.product(*terms[1:]), whole(alpha, dtype))
+            out = times(cls.product(*terms[1:]), alpha)
             if beta:                               # with beta = 0 not even the nan of `input` counts
-                out = out + scaled(terms[0], whole(beta, dtype))
+                out = out + times(terms[0], beta)
             out = out.to(dtype) if wide else out
         if mode.grad:
             plain = backend.native and wide is None and all(x._spec.dtype is dtype for x in (first, second))
@@ -36,9 +37,9 @@ class Affine(Op):
         return out
 
 
-def whole(number, dtype):
-    """A factor as torch's integer products take it: cut to an integer."""
-    return number if dtype.is_floating_point else int(number)
+def times(x, number):
+    """x * number, the number cut to an integer for integers, as torch's products do."""
+    return x if number == 1 else x * (number if x.is_floating_point() else int(number))
 
 
 class Addmm(Affine):
@@ -98,16 +99,15 @@ def check_addmm(input, mat1, mat2, drawn):
         if x.ndim != 2:
             raise RuntimeError(f"{name} must be a matrix, got {x.ndim}-D tensor")
     if mat1.shape[1] != mat2.shape[0]:
-        raise errors.matmul(*drawn, "mat1 and mat2 shapes cannot be multiplied "
-                                    f"({mat1.shape[0]}x{mat1.shape[1]} and {mat2.shape[0]}x{mat2.shape[1]})")
+        raise errors.matmul(*drawn, cannot_multiply(mat1.shape, mat2.shape))
     check_expands(input, (mat1.shape[0], mat2.shape[1]))
     check_added(input, mat1, mat2)
 
 
 def check_added(input, first, second):
-    for name, x in (("mat1", first), ("self", input)):
+    for name, x in (("self", input), ("mat1", first)):
         if x.dtype is not second.dtype:
-            raise RuntimeError(f"{name} and mat2 must have the same dtype, but got {x.dtype.legacy_name} and {second.dtype.legacy_name}")
+            raise RuntimeError(f"{name} and mat2 must have the same dtype, but got {old_name(x)} and {old_name(second)}")
     refuse_bool(second, "addmm_impl_cpu_")
     common_backend((input, first, second))
 
@@ -122,7 +122,8 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     """beta * input + alpha * (mat1 @ mat2); input is broadcast to the product's shape."""
     check_tensors("addmm", input=input, mat1=mat1, mat2=mat2)
     if named(input, mat1, mat2):
-        return without_names(added_names(names.mm), lambda *given: addmm(*given, beta=beta, alpha=alpha), input, mat1, mat2)
+        return without_names(added_names(names.mm), lambda *given: addmm(*given, beta=beta, alpha=alpha),
+                             input, mat1, mat2)
     check_addmm(input, mat1, mat2, (mat1.shape, mat2.shape))
     return Addmm.call(input, mat1, mat2, beta=beta, alpha=alpha)
 
@@ -132,10 +133,11 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):
     """beta * input + alpha * (mat @ vec)"""
     check_tensors("addmv", input=input, mat=mat, vec=vec)
     if named(input, mat, vec):
-        return without_names(added_names(names.mm), lambda *given: addmv(*given, beta=beta, alpha=alpha), input, mat, vec)
+        return without_names(added_names(names.mm), lambda *given: addmv(*given, beta=beta, alpha=alpha),
+                             input, mat, vec)
     if not input.dtype is mat.dtype is vec.dtype:
-        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {input.dtype.legacy_name}, {mat.dtype.legacy_name}, and "
-                           f"{vec.dtype.legacy_name}")
+        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {old_name(input)}, {old_name(mat)}, and "
+                           f"{old_name(vec)}")
     check_mv(mat, vec, input.shape, (mat.shape, vec.shape))
     refuse_bool(mat, "addmv_impl_cpu")
     common_backend((input, mat, vec))
@@ -147,16 +149,17 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta * input + alpha * (batch1 @ batch2), for every matrix of the batch."""
     check_tensors("baddbmm", input=input, batch1=batch1, batch2=batch2)
     if named(input, batch1, batch2):
-        return without_names(added_names(names.matmul), lambda *given: baddbmm(*given, beta=beta, alpha=alpha), input, batch1, batch2)
+        return without_names(added_names(names.matmul), lambda *given: baddbmm(*given, beta=beta, alpha=alpha),
+                             input, batch1, batch2)
     if batch1.ndim == 3 and batch2.ndim == 3:
         check_batches(batch1, batch2, (batch1.shape, batch2.shape))
     check_expands(input, batch1.shape[:2] + batch2.shape[2:])
     check_batches(batch1, batch2, (batch1.shape, batch2.shape))
     if input.dtype is not batch1.dtype:
-        raise RuntimeError(f"Input dtypes must be the same, got: input {C_NAMES[input.dtype.name]}, batch1: {C_NAMES[batch1.dtype.name]}, "
-                           f"batch2: {C_NAMES[batch2.dtype.name]}")
+        raise RuntimeError(f"Input dtypes must be the same, got: input {c_name(input)}, batch1: {c_name(batch1)}, "
+                           f"batch2: {c_name(batch2)}")
     if batch1.dtype is not batch2.dtype:
-        raise RuntimeError(f"expected scalar type {batch1.dtype.legacy_name} but found {batch2.dtype.legacy_name}")
+        raise RuntimeError(f"expected scalar type {old_name(batch1)} but found {old_name(batch2)}")
     refuse_bool(batch1, "baddbmm")
     common_backend((input, batch1, batch2))
     return Baddbmm.call(input, batch1, batch2, beta=beta, alpha=alpha)
@@ -180,6 +183,21 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
         raise errors.matmul(a, b, f"Incompatible matrix sizes for bmm ({a[1]}x{a[2]} and {b[1]}x{b[2]})")
     check_added(input, batch1, batch2)
     return Addbmm.call(input, batch1, batch2, beta=beta, alpha=alpha)
+
+
+@export("addr", inplace=True)
+def addr(input, vec1, vec2, *, beta=1, alpha=1):
+    """beta * input + alpha * the outer product of two vectors"""
+    check_tensors("addr", input=input, vec1=vec1, vec2=vec2)
+    for name, x in (("vec1", vec1), ("vec2", vec2)):
+        if x.ndim != 1:
+            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {x.ndim}-D")
+    no_names(input, "addr")
+    check_expands(input, vec1.shape + vec2.shape)
+    for name, number in (("beta", beta), ("alpha", alpha)):
+        if isinstance(number, float) and not any(x.is_floating_point() for x in (input, vec1, vec2)):
+            raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
+    return Addr.call(input, vec1, vec2, beta=beta, alpha=alpha)
 
 
 # ---- input @ weight.T + bias, as one op
@@ -218,8 +236,8 @@ def linear(input, weight, bias=None):
             check_tensors("linear", input=input, weight=weight, bias=bias)
             raise
         if (len(x.shape) == 2 and len(w.shape) == 2 and x.shape[1] == w.shape[1] and b.shape == w.shape[:1]
-                and x.dtype is w.dtype is b.dtype and x.backend is w.backend is b.backend and not (x.names or w.names or b.names)
-                and x.dtype is not dtypes.bool_):
+                and x.dtype is w.dtype is b.dtype and x.backend is w.backend is b.backend
+                and x.names is w.names is b.names is None and x.dtype is not dtypes.bool_):
             return Linear.call(bias, input, weight)
     return _linear(input, weight, bias)
 
@@ -228,14 +246,16 @@ def _linear(input, weight, bias):
     """What is not a plain matrix of rows: other ranks, names, no bias, and everything that torch refuses."""
     check_tensors("linear", input=input, weight=weight)
     if not input.ndim or not weight.ndim:
-        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D")
+        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and "
+                           f"{weight.ndim}D")
     if bias is None:
         check_features(input, weight)
         return matmul(input, weight.t())
     if named(input, weight, bias):
         return without_names(lambda b, x, w: names.tidy(names.unify(names.mm(x, w[::-1]) or (), b)),
                              lambda b, x, w: linear(x, w, b), bias, input, weight)
-    if input.ndim == 1 and weight.ndim == 1:
+    if weight.ndim == 1 or input.ndim > 2 and not input._spec.contiguous:
+        check_features(input, weight)
         return matmul(input, weight.t()) + bias
     weight.t()                                     # torch's refusal of more than two dimensions
     rows = input if input.ndim == 2 else input.reshape(-1, input.shape[-1])
@@ -250,8 +270,8 @@ def _linear(input, weight, bias):
 
 def check_features(x, weight):
     """The error of a layer that gets the wrong number of features, in the words of layers."""
-    if x.ndim and weight.ndim == 2 and x.shape[-1] != weight.shape[1]:
-        rows, out_features = layout.numel(x.shape[:-1]), weight.shape[0]
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.shape[-1]} and {weight.shape[1]}x{out_features})\n"
-                           f"    input:  {tuple(x.shape)}    its last dimension, {x.shape[-1]}, must equal in_features\n"
-                           f"    weight: {tuple(weight.shape)}    (out_features, in_features): in_features is {weight.shape[1]}")
+    given, (out_features, wanted) = x.shape[-1], weight.shape if weight.ndim == 2 else (1, x.shape[-1])
+    if given != wanted:
+        text = cannot_multiply((layout.numel(x.shape[:-1]), given), (wanted, out_features))
+        raise RuntimeError(f"{text}\n    input:  {tuple(x.shape)}    its last dimension, {given}, must equal in_features\n"
+                           f"    weight: {tuple(weight.shape)}    (out_features, in_features): in_features is {wanted}")

@@ -17,8 +17,18 @@ from ..core.tensor import Tensor, from_array, from_storage, new, wrap
 from .views import Unsafe, View
 
 NO_PARAMS = {}
-C_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int", "int32": "int",
-           "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool"}     # as some of torch's errors say them
+C_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int",
+           "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool"}
+
+
+def c_name(x):
+    """A tensor's dtype as some of torch's errors say it."""
+    return C_NAMES[x.dtype.name]
+
+
+def old_name(x):
+    """A tensor's dtype as most of torch's errors say it."""
+    return x.dtype.legacy_name
 
 
 # ---- the products themselves
@@ -87,7 +97,12 @@ def check_tensors(function, **arguments):
     """torch's TypeError for an argument that is no tensor."""
     for place, (name, x) in enumerate(arguments.items()):
         if not isinstance(x, Tensor):
-            raise TypeError(f"{function}(): argument '{name}' (position {place + 1}) must be Tensor, not {type(x).__name__}")
+            raise TypeError(f"{function}(): argument '{name}' (position {place + 1}) must be Tensor, not "
+                            f"{type(x).__name__}")
+
+
+def cannot_multiply(a, b):
+    return f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})"
 
 
 def refuse_bool(x, kernel):
@@ -123,9 +138,9 @@ def _mm(a, b, *drawn):
     if len(y.shape) != 2:
         raise RuntimeError("mat2 must be a matrix")
     if x.shape[1] != y.shape[0]:
-        raise errors.matmul(*drawn, f"mat1 and mat2 shapes cannot be multiplied ({x.shape[0]}x{x.shape[1]} and {y.shape[0]}x{y.shape[1]})")
+        raise errors.matmul(*drawn, cannot_multiply(x.shape, y.shape))
     if x.dtype is not y.dtype:
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {C_NAMES[x.dtype.name]} != {C_NAMES[y.dtype.name]}")
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {c_name(a)} != {c_name(b)}")
     refuse_bool(a, "addmm_impl_cpu_")
     if x.backend is not y.backend:
         common_backend((a, b))
@@ -144,7 +159,7 @@ def bmm(input, mat2):
 def _bmm(a, b, *drawn):
     check_batches(a, b, drawn)
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"expected scalar type {a.dtype.legacy_name} but found {b.dtype.legacy_name}")
+        raise RuntimeError(f"expected scalar type {old_name(a)} but found {old_name(b)}")
     refuse_bool(a, "bmm")
     common_backend((a, b))
     return Bmm.call(a, b)
@@ -174,8 +189,7 @@ def mv(input, vec):
 def _mv(a, b, *drawn):
     x, y = a._spec, b._spec
     if x.dtype is not y.dtype:
-        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {y.dtype.legacy_name}, {x.dtype.legacy_name}, and "
-                           f"{y.dtype.legacy_name}")
+        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {old_name(b)}, {old_name(a)}, and {old_name(b)}")
     check_mv(a, b, x.shape[:1], drawn)
     refuse_bool(a, "addmv_impl_cpu")
     common_backend((a, b))
@@ -187,7 +201,8 @@ def check_mv(a, b, added, drawn):
     if a.ndim != 2 or b.ndim != 1 or len(added) > 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got {len(added)}, {a.ndim}, {b.ndim}")
     if a.shape[1] != b.shape[0] or added and added[0] not in (1, a.shape[0]):
-        text = f"size mismatch, got input ({added[0] if added else 1}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})"
+        rows = added[0] if added else 1
+        text = f"size mismatch, got input ({rows}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})"
         raise errors.matmul(*drawn, text) if a.shape[1] != b.shape[0] else RuntimeError(text)
 
 
@@ -195,11 +210,11 @@ def _dot(kind, a, b):
     if a.ndim != 1 or b.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {a.dtype.legacy_name} and {b.dtype.legacy_name}")
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {old_name(a)} and {old_name(b)}")
     n, m = a.shape[0], b.shape[0]
     if n != m:
-        raise errors.matmul(a.shape, b.shape, f"inconsistent tensor size, expected tensor [{n}] and src [{m}] to have the same number of "
-                                              f"elements, but got {n} and {m} elements respectively")
+        raise errors.matmul(a.shape, b.shape, f"inconsistent tensor size, expected tensor [{n}] and src [{m}] to have the same "
+                                              f"number of elements, but got {n} and {m} elements respectively")
     refuse_bool(a, "dot")
     common_backend((a, b))
     return kind.call(a, b)
@@ -278,7 +293,7 @@ def _operator(input, other):
 
 
 def folds(a, b):
-    """Whether a batch and one matrix are multiplied as two matrices: no copy of the matrix per batch, above all in backward."""
+    """Whether a batch and one matrix are multiplied as two matrices: that spares a copy of the matrix per batch in backward."""
     first_larger = a.ndim >= b.ndim
     large, small = (a, b) if first_larger else (b, a)
     if large.ndim < 3 or small.ndim > 2:

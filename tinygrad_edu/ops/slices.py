@@ -89,13 +89,14 @@ def slice_(input, dim=0, start=None, end=None, step=1):
 @export("narrow")
 def narrow(input, dim, start, length):
     """`length` slices from `start` on along `dim`."""
+    if not input.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     dim, start = dim_of(input, dim), int(start)
     size = input.shape[dim]
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -size <= start <= size:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-size}, {size}], but got {start})" if False else
-                         f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
     start = start + size if start < 0 else start
     if start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
@@ -241,8 +242,10 @@ def _quietly(make):
 @export("split")
 def split(tensor, split_size_or_sections, dim=0):
     """Views of `split_size` slices each (the last may be smaller), or of the sizes in a list."""
+    if not tensor.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
     dim = dim_of(tensor, dim)
-    size = tensor.shape[dim] if tensor.ndim else 0
+    size = tensor.shape[dim]
     if isinstance(split_size_or_sections, (list, tuple)):
         sizes, kind = list(split_size_or_sections), SplitWithSizesBackward0
         if sum(sizes) != size or any(s < 0 for s in sizes):
@@ -270,6 +273,8 @@ def split_with_sizes(input, split_sizes, dim=0):
 @export("chunk")
 def chunk(input, chunks, dim=0):
     """At most `chunks` views of equal size (the last may be smaller)."""
+    if not input.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     dim = dim_of(input, dim)
@@ -281,6 +286,8 @@ def chunk(input, chunks, dim=0):
 @export("tensor_split")
 def tensor_split(input, indices_or_sections, dim=0):
     """Views cut at the given indices, or into that many nearly equal parts."""
+    if not input.ndim:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     dim = dim_of(input, dim)
     size = input.shape[dim]
     if isinstance(indices_or_sections, int):

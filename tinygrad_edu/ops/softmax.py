@@ -1,1 +1,124 @@
-"""softmax."""
+"""The softmax family: numbers along one dimension made into a distribution, or its logarithms.
+
+The largest is taken out first, so that nothing overflows. Backward is a primitive of its own, one pass instead of four.
+"""
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from ..core import dtypes
+from ..core.export import export
+from ..core.op import Op
+from .reduce import in_float32, one_dim
+
+
+def shifted(x, dim):
+    """Program: x minus its largest along `dim`, as an array that may be overwritten."""
+    wide = in_float32(x)
+    return wide - np.maximum.reduce(wide, axis=dim, keepdims=True, initial=-np.inf) if x.ndim else wide - wide
+
+
+def total(x, dim):
+    return np.add.reduce(x, axis=dim, keepdims=True) if x.ndim else x
+
+
+class Softmax(Op):
+    """exp(x) / sum(exp(x)) along `dim`."""
+    names = "keep"
+
+    def cpu(x, *, dim):
+        e = np.asarray(shifted(x, dim))
+        np.exp(e, out=e)
+        e /= total(e, dim)
+        return e.astype(x.dtype, copy=False)
+
+    grad_x = lambda g, out, dim: SoftmaxBackwardData.call(g, out, dim=dim)
+
+
+class SoftmaxBackwardData(Op):
+    """(g - sum(g * out)) * out: what softmax's gradient is made of."""
+    def cpu(g, out, *, dim):
+        wide_g, wide = in_float32(g), in_float32(out)
+        part = np.asarray(wide_g * wide)
+        return np.asarray(part - wide * total(part, dim)).astype(g.dtype, copy=False)
+
+    grad_g   = lambda g, out, dim: SoftmaxBackwardData.call(g, out, dim=dim)
+    grad_out = lambda h, g, out, dim: h * (g - along(g * out, dim)) - g * along(h * out, dim)
+
+
+class LogSoftmax(Op):
+    """x - log(sum(exp(x))) along `dim`."""
+    names = "keep"
+
+    def cpu(x, *, dim):
+        s = np.asarray(shifted(x, dim))
+        s -= np.log(total(np.exp(s), dim))
+        return s.astype(x.dtype, copy=False)
+
+    grad_x = lambda g, out, dim: LogSoftmaxBackwardData.call(g, out, dim=dim)
+
+
+class LogSoftmaxBackwardData(Op):
+    """g - exp(out) * sum(g): what log_softmax's gradient is made of."""
+    def cpu(g, out, *, dim):
+        wide = in_float32(g)
+        return np.asarray(wide - np.exp(in_float32(out)) * total(wide, dim)).astype(g.dtype, copy=False)
+
+    grad_g   = lambda h, out, dim: h - along(h * out.exp(), dim)
+    grad_out = lambda h, g, out, dim: -h * out.exp() * along(g, dim)
+
+
+def along(x, dim):
+    return x.sum(dim, keepdim=True)
+
+
+def distribution(op, function, input, dim, dtype):
+    """The public door: `dtype` casts first; integers are refused."""
+    dim = one_dim(input, dim, function)
+    if dtype is not None and dtype is not input.dtype:
+        input = input.to(dtype)
+    if input.dtype.category != dtypes.FLOATING:
+        last = "lastdim_" if dim == max(input.ndim - 1, 0) else ""
+        raise NotImplementedError(f'"{function}_{last}kernel_impl" not implemented for \'{input.dtype.legacy_name}\'')
+    return op.call(input, dim=dim)
+
+
+@export("softmax")
+def softmax(input, dim, dtype=None):
+    """exp(input) / sum(exp(input)) along `dim`: positive numbers that add up to one. `dtype`: cast first."""
+    return distribution(Softmax, "softmax", input, dim, dtype)
+
+
+@export("log_softmax")
+def log_softmax(input, dim, dtype=None):
+    """The logarithm of softmax along `dim`, exact where softmax itself would be 0. `dtype`: cast first."""
+    return distribution(LogSoftmax, "log_softmax", input, dim, dtype)
+
+
+def implicit(function, input, dim, stacklevel):
+    """torch's old guess where nn.functional is called without `dim`, with its warning."""
+    if dim is not None:
+        return dim
+    warnings.warn(f"Implicit dimension choice for {function} has been deprecated. Change the call to include dim=X as an argument.",
+                  UserWarning, stacklevel=stacklevel + 1)
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+@export("nn.functional.softmax", out=False)
+def functional_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """softmax; a missing `dim` is guessed, with a warning."""
+    return softmax(input, implicit("softmax", input, dim, _stacklevel), dtype)
+
+
+@export("nn.functional.log_softmax", out=False)
+def functional_log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """log_softmax; a missing `dim` is guessed, with a warning."""
+    return log_softmax(input, implicit("log_softmax", input, dim, _stacklevel), dtype)
+
+
+@export("nn.functional.softmin", out=False)
+def softmin(input, dim=None, _stacklevel=3, dtype=None):
+    """softmax of -input: the smallest number gets the largest part."""
+    return softmax(-input, implicit("softmin", input, dim, _stacklevel), dtype)

@@ -27,7 +27,7 @@ class View(Op):
         cls.node = type(f"{cls.__name__}Backward0", (ViewNode,), {"__slots__": (), "op": cls})
 
     @classmethod
-    def of(cls, x, shape, strides, offset=None, dim_names=None, **params):
+    def of(cls, x, shape, strides, offset=None, dim_names=None, /, **params):
         """The view of x with these integers, on the tape. `offset` counts from the storage's first element."""
         out = view_of(x, shape, strides, x._offset if offset is None else offset, dim_names)
         if mode.grad:
@@ -143,7 +143,7 @@ def reshape(input, *shape):
     shape = layout.infer_size(sizes_of(shape), input.numel())
     strides = layout.view_strides(spec.shape, spec.strides, shape)
     if strides is None:
-        input = input.clone().contiguous()
+        input = input.contiguous()
         return Unsafe.of(input, shape, layout.contiguous_strides(shape))
     return Reshape.of(input, shape, strides)
 
@@ -169,9 +169,9 @@ def flatten(input, start_dim=0, end_dim=-1, out_dim=None):
     if isinstance(start_dim, (list, tuple)):
         start_dim, end_dim, out_dim = start_dim[0], start_dim[-1], end_dim if out_dim is None else out_dim
     dim_names = input._spec.names
+    start, end = dim_of(input, start_dim), dim_of(input, end_dim)
     if not input.ndim:
         return reshape(input, 1)
-    start, end = dim_of(input, start_dim), dim_of(input, end_dim)
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if dim_names is not None:
@@ -278,6 +278,8 @@ def _T(x):
 
 
 def _mT(x):
+    if x.ndim == 0:                                # deprecated in torch, and the tensor itself
+        return x
     if x.ndim < 2:
         raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
     return transpose(x, -2, -1)
@@ -307,13 +309,27 @@ class Squeeze(View):
     grad_x = lambda g, shape: g.reshape(shape)
 
 
+class Squeeze1(View):
+    """One dimension."""
+    grad_x = lambda g, shape: g.reshape(shape)
+
+
+class Squeeze2(View):
+    """Several."""
+    grad_x = lambda g, shape: g.reshape(shape)
+
+
+Squeeze1.node.__name__, Squeeze2.node.__name__ = "SqueezeBackward1", "SqueezeBackward2"
+
+
 @export("squeeze")
 def squeeze(input, dim=None):
     """Without the dimensions of size one (or only those in `dim`)."""
     spec = input._spec
     dims = range(input.ndim) if dim is None else [dim_of(input, d) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     keep = [d for d in range(input.ndim) if not (d in dims and spec.shape[d] == 1)]
-    return _permuted(Squeeze, input, keep)
+    kind = Squeeze if dim is None else Squeeze2 if isinstance(dim, (tuple, list)) else Squeeze1
+    return _permuted(kind, input, keep)
 
 
 class Expand(View):
@@ -362,7 +378,7 @@ def broadcast_tensors(*tensors):
     shape = ()
     for x in tensors:
         shape = layout.broadcast_shapes(shape, x.shape)
-    return tuple(expand(x, *shape) for x in tensors)
+    return tuple(expand(x, *shape) if x.shape != shape else x for x in tensors)
 
 
 @export("broadcast_shapes()")

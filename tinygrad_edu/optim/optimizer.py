@@ -20,7 +20,7 @@ from ..core.tensor import Tensor, copy_of, filled
 from ..nn.hooks import RemovableHandle
 from ..nn.module import typename, zero_gradient
 
-BLOCK = 1 << 14                                    # elements: six float32 arrays of it fit into a second-level cache
+BLOCK = 1 << 16                                    # elements: less costs calls, more leaves the cache (measured: SGD, Adam, 2 MB of it)
 
 
 class _Required:

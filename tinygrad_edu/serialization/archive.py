@@ -39,10 +39,10 @@ class Writer:
             data = data[taken:]
 
     def record(self, name, data):
-        """One record. The checksum is that of the bytes written, even if another thread writes to `data` meanwhile."""
+        """One record. Its checksum is that of the bytes written, even if another thread changes `data` meanwhile."""
         size, start, full_name = len(data), self.place, f"{self.stem}/{name}".encode()
-        wide = b"".join(struct.pack("<Q", n) for n in ([size, size] if size >= LARGE else []) + [start] * (start >= LARGE))
-        wide = wide and struct.pack("<2H", 1, len(wide)) + wide
+        large = [size] * 2 * (size >= LARGE) + [start] * (start >= LARGE)
+        wide = struct.pack(f"<2H{len(large)}Q", 1, 8 * len(large), *large) if large else b""
         behind = start + LOCAL.size + len(full_name) + len(wide) + 4
         fill = -behind % ALIGNMENT
         flags = NAMES_ARE_UTF8 | (SIZES_FOLLOW if size else 0)
@@ -55,7 +55,8 @@ class Writer:
             self.put(piece)
         if size:
             self.put(struct.pack("<4sL2Q" if wide else "<4s3L", b"PK\7\10", crc, size, size))
-        self.entries.append(CENTRAL.pack(b"PK\1\2", 0, 0, flags, 0, 0, 0, crc, min(size, LARGE), min(size, LARGE), len(full_name),
+        narrow = min(size, LARGE)
+        self.entries.append(CENTRAL.pack(b"PK\1\2", 0, 0, flags, 0, 0, 0, crc, narrow, narrow, len(full_name),
                                          len(wide), 0, 0, 0, 0, min(start, LARGE)) + full_name + wide)
         self.id = [_combined(self.id[0], zlib.crc32(full_name)), _combined(self.id[1], crc)]
 
@@ -66,10 +67,10 @@ class Writer:
         start, count = self.place, len(self.entries)
         for entry in self.entries:
             self.put(entry)
-        size, end = self.place - start, self.place
+        size, end, narrow = self.place - start, self.place, min(count, 0xFFFF)
         self.put(END64.pack(b"PK\6\6", END64.size - 12, 0x31E, 0x2D, 0, 0, count, count, size, start)
                  + LOCATOR.pack(b"PK\6\7", 0, end, 1)
-                 + END.pack(b"PK\5\6", 0, 0, min(count, 0xFFFF), min(count, 0xFFFF), min(size, LARGE), min(start, LARGE), 0))
+                 + END.pack(b"PK\5\6", 0, 0, narrow, narrow, min(size, LARGE), min(start, LARGE), 0))
 
 
 def _combined(seed, value):
@@ -80,9 +81,9 @@ def _combined(seed, value):
 def corrupt(what, detail=""):
     """torch's sentence for a file that is not what it was when it was saved."""
     return RuntimeError(
-        f"PytorchStreamReader failed {what}. This is an internal miniz error. If you are seeing this error, there is a high likelihood "
-        "that your checkpoint file is corrupted. This can happen if the checkpoint was not saved properly, was transferred incorrectly, or "
-        f"the file was modified after saving.{detail and chr(10) + detail}")
+        f"PytorchStreamReader failed {what}. This is an internal miniz error. If you are seeing this error, there is a "
+        "high likelihood that your checkpoint file is corrupted. This can happen if the checkpoint was not saved "
+        f"properly, was transferred incorrectly, or the file was modified after saving.{detail and chr(10) + detail}")
 
 
 def read(file):
@@ -103,9 +104,10 @@ def read(file):
             if info.header_offset < place or not found and info.header_offset:
                 raise corrupt("reading zip archive: records overlap, or something stands before the first")
             found[info.filename.removeprefix(stem + "/")], place = _record(file, info, length)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, struct.error, EOFError, UnicodeError, ValueError, OverflowError, IndexError,
-            NotImplementedError, MemoryError) as error:
-        raise corrupt("reading zip archive: failed finding central directory", f"{type(error).__name__}: {error}") from None
+    except (zipfile.BadZipFile, struct.error, EOFError, ValueError, OverflowError, IndexError, NotImplementedError,
+            MemoryError) as error:
+        raise corrupt("reading zip archive: failed finding central directory",
+                      f"{type(error).__name__}: {error}") from None
     _check_version(found)
     return found
 
@@ -163,7 +165,8 @@ def _check_version(found):
                            "This is a zip file, but torch.save did not write it")
     version = bytes(found["version"]).strip()
     if not version.isdigit() or int(version) > NEWEST_VERSION:
-        raise RuntimeError(f"Attempted to read a PyTorch file with version {version.decode('ascii', 'replace')}, but the maximum supported "
-                           f"version for reading is {NEWEST_VERSION}.")
+        version = version.decode("ascii", "replace")
+        raise RuntimeError(f"Attempted to read a PyTorch file with version {version}, but the maximum "
+                           f"supported version for reading is {NEWEST_VERSION}.")
     if "data.pkl" not in found:
         raise corrupt("locating file data.pkl: file not found")

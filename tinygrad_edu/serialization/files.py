@@ -58,8 +58,8 @@ def _created(beside, target, old):
     try:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except PermissionError:
-        raise RuntimeError(f"open file failed with strerror: Permission denied\n    {target}: its directory can't be written to, and a "
-                           "file is saved beside the old one before it takes its place") from None
+        raise RuntimeError(f"open file failed with strerror: Permission denied\n    {target}: its directory can't be "
+                           "written to, and a file is saved beside the old one before it takes its place") from None
     file = os.fdopen(handle, "wb")
     if old is not None:
         os.chmod(beside, stat.S_IMODE(old.st_mode))

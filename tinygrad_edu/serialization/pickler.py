@@ -56,7 +56,8 @@ class Pickler(pickle._Pickler):
         if count and obj.backend.native:
             first = self._types.setdefault(obj.buffer.__array_interface__["data"][0], obj.dtype)
             if first is not obj.dtype:
-                raise RuntimeError("Cannot save multiple tensors or storages that view the same data as different types")
+                raise RuntimeError("Cannot save multiple tensors or storages that view the same data as different "
+                                   "types")
         return ("storage", _torch(f"{obj.dtype.legacy_name}Storage"), key, str(obj.backend.device), count)
 
     def reducer_override(self, obj):
@@ -69,7 +70,7 @@ class Pickler(pickle._Pickler):
                 raise RuntimeError("NYI: Named tensors don't support serialization. Please drop names via "
                                    "`tensor = tensor.rename(None)` before serialization.")
             return _torch("_rebuild_tensor_v2", "torch._utils"), (
-                obj._storage, obj._offset, tuple(spec.shape), spec.strides, obj.requires_grad, OrderedDict())
+                obj._storage, obj._offset, (*spec.shape,), (*spec.strides,), obj.requires_grad, OrderedDict())
         if kind is Size:
             return _torch("Size"), (tuple(obj),)
         if kind is device:
@@ -93,8 +94,6 @@ class Pickler(pickle._Pickler):
         else:
             self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode("ascii"))
         self.memoize(obj)
-
-    dispatch = {**pickle._Pickler.dispatch, type: pickle._Pickler.save_type}
 
 
 def dumps(obj, protocol):

@@ -15,6 +15,7 @@ from struct import error as StructError, unpack_from
 BLOCKED = ("sys", "os", "posix", "nt")             # not even a user may allow functions of these
 DEEPEST = 1000                                     # no pickler writes deeper nests
 ALLOWED_KEYS = (str, bytes, float, bool, type(None))
+MAPPINGS, SEQUENCES = (dict, OrderedDict, Counter), (list, tuple, set)
 
 _by_opcode = {}
 
@@ -48,6 +49,8 @@ class Unpickler:
                 opcode = self.take(1)[0]
                 if opcode == pickle.STOP[0]:
                     result = self.pop()
+                    if self.stack or self.outer:
+                        raise UnpicklingError("the pickle is damaged (it stops in the middle)")
                     break
                 method = _by_opcode.get(opcode)
                 if method is None:
@@ -137,6 +140,7 @@ class Unpickler:
                    self.push(str(self.take(self.number(form, size)), "utf-8", "surrogatepass")))
     for _name, _form, _size in (("BINBYTES", "<I", 4), ("SHORT_BINBYTES", "<B", 1)):
         _op(_name)(lambda self, form=_form, size=_size: self.push(self.take(self.number(form, size))))
+    _op("BYTEARRAY8")(lambda self: self.push(bytearray(self.take(self.number("<Q", 8)))))
     del _name, _value, _make, _form, _size
 
     @_op("SHORT_BINSTRING")
@@ -149,20 +153,20 @@ class Unpickler:
 
     # ---- containers
     @_op("TUPLE")
-    def tuple(self):
+    def make_tuple(self):
         items = self.pop_mark()
         self.push(tuple(items))
 
     @_op("TUPLE1")
-    def tuple1(self):
+    def make_tuple1(self):
         self.push((self.pop(),))
 
     @_op("TUPLE2")
-    def tuple2(self):
+    def make_tuple2(self):
         self.stack[-2:] = [(self.stack[-2], self.stack[-1])]
 
     @_op("TUPLE3")
-    def tuple3(self):
+    def make_tuple3(self):
         self.stack[-3:] = [(self.stack[-3], self.stack[-2], self.stack[-1])]
 
     @_op("APPEND")
@@ -196,7 +200,7 @@ class Unpickler:
 
     def _set_items(self, name, items):
         target = self.stack[-1]
-        if type(target) not in (dict, OrderedDict, Counter):
+        if type(target) not in MAPPINGS:
             raise UnpicklingError(f"Can only {name} for dict, collections.OrderedDict, collections.Counter, "
                                   f"but got {type(target)}")
         if len(items) % 2:
@@ -205,7 +209,7 @@ class Unpickler:
             target[self.key(items[i])] = items[i + 1]
 
     def key(self, key, depth=3):
-        """`key`, if its hash is cheap and its type harmless: a few bytes can describe a tuple that takes years to hash."""
+        """`key`, if its type is harmless and its hash cheap: few bytes describe a tuple that takes years to hash."""
         kind = type(key)
         if kind is int and -2**63 <= key < 2**64 or kind in self.keys or id(kind) in self.trusted_ids:
             return key
@@ -315,8 +319,8 @@ def _check_depth(result):
             raise UnpicklingError(f"nested more than {DEEPEST} deep")
         below = []
         for item in level:
-            for child in item.values() if isinstance(item, dict) else item if isinstance(item, (list, tuple, set)) else ():
-                if isinstance(child, (dict, list, tuple, set)) and id(child) not in seen:
+            for child in item.values() if type(item) in MAPPINGS else item if type(item) in SEQUENCES else ():
+                if type(child) in MAPPINGS + SEQUENCES and id(child) not in seen:
                     seen.add(id(child))
                     below.append(child)
         level = below

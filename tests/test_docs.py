@@ -1,0 +1,64 @@
+"""The documentation's pages that are scripts: their cells run, without any documentation tool."""
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from tinygrad_edu import Tensor
+from tinygrad_edu.core import export
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(p for p in DOCS.rglob("*.py") if p.read_text().startswith("# ---"))
+
+
+def cells(page):
+    """The code cells of a py:percent file."""
+    for part in re.split(r"^# %%", page.read_text(), flags=re.M)[1:]:
+        kind, _, body = part.partition("\n")
+        if "[markdown]" not in kind:
+            yield body
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What a notebook offers and a script does not; and the library as it was, once the page has added to it."""
+    pytest.importorskip("matplotlib", reason="the pages draw").use("Agg")
+    display = types.ModuleType("IPython.display")
+    display.SVG = display.Markdown = str
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    before = {name: set(table) for name, table in vars(export).items() if isinstance(table, dict)}
+    methods = set(vars(Tensor))
+    yield
+    for name, keys in before.items():
+        for added in set(vars(export)[name]) - keys:
+            del vars(export)[name][added]
+    for added in set(vars(Tensor)) - methods:
+        delattr(Tensor, added)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_page_runs(page, notebook, capsys):
+    namespace = {"__name__": "__main__"}
+    found = list(cells(page))
+    assert found
+    for code in found:
+        exec(compile(code, str(page), "exec"), namespace)
+
+
+def test_every_page_is_in_a_table_of_contents():
+    pages = {p for p in [*DOCS.rglob("*.md"), *PAGES] if "_build" not in p.parts and p.stem != "index"}
+    listed = set()
+    for index in DOCS.rglob("index.md"):
+        for block in re.findall(r"```\{toctree\}(.*?)```", index.read_text(), re.S):
+            listed |= {index.parent / line.strip() for line in block.splitlines() if line.strip() and ":" not in line}
+    missing = [p for p in pages if p.with_suffix("") not in listed]
+    assert not missing
+
+
+def test_pictures_exist():
+    for page in DOCS.rglob("*.md"):
+        for picture in re.findall(r"```\{image\} (\S+)", page.read_text()):
+            assert (page.parent / picture).exists(), picture
