@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tests import samples
-from tests.goldens import measure
+from tests.goldens import measure, promotion
 
 FILE = Path(__file__).with_name("goldens.npz")
 DERIVED = ("float32", "float16")
@@ -78,10 +78,18 @@ def read():
         return unpack(archive["text"].tobytes().decode(), archive["numbers"])
 
 
+def read_promotion():
+    """The table of types on file."""
+    with np.load(FILE) as archive:
+        return promotion.unpack(json.loads(archive["types"].tobytes().decode()))
+
+
 def main():
     recorded = record()
     text, numbers = pack(recorded)
-    np.savez_compressed(FILE, text=np.frombuffer(text.encode(), np.uint8), numbers=numbers)
+    import torch
+    types = json.dumps(promotion.pack(promotion.table(torch, (*promotion.DTYPES, "bfloat16"))), separators=(",", ":"))
+    np.savez_compressed(FILE, numbers=numbers, **{k: np.frombuffer(t.encode(), np.uint8) for k, t in (("text", text), ("types", types))})
     refused = [key for key, (_, answers) in recorded.items() if "error" in next(iter(answers.values()))]
     for key in refused:
         print("torch refuses", key, "--", next(iter(recorded[key][1].values()))["message"], file=sys.stderr)

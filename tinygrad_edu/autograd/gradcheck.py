@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from types import FunctionType
 
 import numpy as np
 
@@ -208,7 +209,7 @@ class _Check:
     def name(self, diff_input):
         place = self.places[diff_input]
         x = self.inputs[place]
-        code = getattr(self.func, "__code__", None)
+        code = self.func.__code__ if isinstance(self.func, FunctionType) else None
         known = code.co_varnames[:code.co_argcount] if code is not None else ()
         name = f" `{known[place]}`" if place < len(known) else ""
         return f"input {place}{name} {list(x.shape)}"

@@ -81,8 +81,10 @@ _backends = {}
 
 
 def register_backend(backend):
-    """Make `device=backend.device.type` mean this backend. Its device type need not be one of torch's."""
-    _backends[backend.device.type] = backend
+    """Make `device=...` mean this backend: its `device` is the name, which need not be one of torch's, or a device already."""
+    name = str(backend.device)
+    _backends[name] = backend                      # from now on the name is a device type
+    backend.device = device(name)
     return backend
 
 

@@ -101,7 +101,7 @@ class CPUBackend:
             array = array.astype(np.float32)        # accumulate in float32 and round once, as torch does
         with quiet():
             out = np.asarray(op.cpu(array, dims=dims, keepdim=keepdim, **params))
-            return out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
+            return out.astype(dtype.numpy, order="C", copy=False)      # contiguous, whatever the input's strides
 
     def matmul(self, a, b):
         with quiet():

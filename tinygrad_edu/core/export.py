@@ -45,7 +45,7 @@ def export(*public, inplace=False, out=True):
                 setattr(Tensor, name, function)
                 registry[name] = target
                 functions[name] = with_out
-            if inplace and not name.endswith("()"):
+            if inplace and not name.endswith("()") and (not name.startswith("__") or name in REFLECTED):
                 inplace_twins[name.removeprefix(".")] = function
         return target
     return attach

@@ -1,10 +1,13 @@
 """The short path of elementwise ops: same dtype, same shape, same backend, nothing else to think of.
 
-One closure per op instead of one walk through the general path: what an op saves and how its formulas read it is
-known when it is defined. On small tensors the general path costs three times as much. Meaning is the same: the
-tests compare both.
+What an op saves and how its formulas read it is known when it is defined, so forward and backward are written as Python
+source without loops, dictionaries or branches that can't be taken: at the op's first call, as that takes a third of a
+millisecond. On small tensors the general path costs three times as much. Meaning is the same: the tests compare both.
+`print(source_of(Mul))` shows what is written; tracebacks do, too.
 """
 from __future__ import annotations
+
+import linecache
 
 import numpy as np
 
@@ -17,9 +20,6 @@ from .saved import FREED, OpNode, refuse_inference, stale
 from .tape import next_number
 from .tensor import Tensor, new
 
-ndarray, asarray = np.ndarray, np.asarray
-enter, leave, QUIET = cpu.enter, cpu.leave, cpu.QUIET
-
 
 def short_path(op, operator=False):
     """The callable that users meet: the short path if it applies, else `op.call`.
@@ -28,10 +28,10 @@ def short_path(op, operator=False):
     """
     if not issubclass(op, Elementwise) or op.parameters or len(op.inputs) > 2:
         return op.call
-    if len(op.inputs) == 1:
-        return unary(op) if has_short_path(op) else op.call
     refuse = number_or_refuse if operator else number_or_raise
-    return binary(op, refuse) if has_short_path(op) else known_operands(op, refuse)
+    if has_short_path(op):
+        return written_at_first_call(op, refuse)
+    return op.call if len(op.inputs) == 1 else known_operands(op, refuse)
 
 
 def has_short_path(op):
@@ -43,35 +43,22 @@ def has_short_path(op):
     return op.result in (None, "float")
 
 
-def reader(op, name):
-    """formula(g, values), where values = (x, y, out): the formula with its arguments picked out."""
-    formula = op.formulas.get(name)
-    if formula is None:
-        return None, False, ()
-    places = {n: i for i, n in enumerate(op.inputs)}
-    places["out"] = 2
-    picks = [places[w] for w in op.wanted[name]]
-    if not picks:
-        def read(g, values):
-            return op.formulas[name](g)
-    elif len(picks) == 1:
-        i, = picks
+def written_at_first_call(op, refuse):
+    """A function that writes its own code when it is first called: it stays one object, under all its names."""
+    arguments = "input, other" if len(op.inputs) == 2 else "input"
+    namespace = {}
+    exec(f"def call({arguments}):\n    write()\n    return call({arguments})\n", namespace)
+    call = namespace["call"]
+    call.__name__, call.__doc__ = public_name(op), op.__doc__
 
-        def read(g, values):
-            return op.formulas[name](g, values[i])
-    elif len(picks) == 2:
-        i, j = picks
-
-        def read(g, values):
-            return op.formulas[name](g, values[i], values[j])
-    else:
-        def read(g, values):
-            return op.formulas[name](g, *[values[i] for i in picks])
-    return read, is_arithmetic(formula), picks
-
-
-def bare(value):
-    return value._array if isinstance(value, Tensor) else value
+    def write():
+        source, name = source_of(op), f"<short path of {op.__name__}>"
+        linecache.cache[name] = len(source), None, source.splitlines(True), name
+        namespace.update(TOOLS, op=op, general=op.call, refuse=refuse, program=op.cpu, formulas=op.formulas)
+        exec(compile(source, name, "exec"), namespace)
+        call.__code__, namespace["call"] = namespace["call"].__code__, call
+    namespace["write"] = write
+    return call
 
 
 class ShortNode(OpNode):
@@ -91,87 +78,188 @@ class ShortNode(OpNode):
     def versions(self):
         return (self.x_version, self.y_version)
 
-    def release(self):
-        self.x = self.y = self.out = FREED
+
+def finish(result, spec):
+    """A gradient computed on bare arrays, as a tensor."""
+    result = np.asarray(result)
+    if not result.flags.c_contiguous:
+        return fresh_tensor(result, spec)
+    out = new(Tensor)
+    out._array, out._spec = result, spec
+    return out
 
 
-def finish(result, g, spec):
-    """A gradient computed on bare arrays, as a tensor; g itself if the formula handed it through."""
-    if result is g._array:
-        return g
-    if result.__class__ is not ndarray:
-        result = asarray(result)
-    if result.flags.c_contiguous:
-        out = new(Tensor)
-        out._array, out._spec = result, spec
-        return out
-    return fresh_tensor(result, spec)
+# ---- writing the source
+FORWARD = """\
+    token = enter(QUIET)
+    array = program({arrays})
+    leave(token)
+    if array.__class__ is not ndarray:
+        array = asarray(array)
+    out = new(Tensor)
+    out._array, out._spec = array, spec
+{record}    if mode.inference:
+        out._inference = True
+    return out
+"""
+CALL = """\
+def call(input, other):
+    try:
+        spec = input._spec
+        if other.__class__ is float or other.__class__ is int:
+            return {number}
+        if other._spec is not spec or not spec.fast:
+            return general(input, other)
+    except AttributeError:
+        return refuse(general, input, other)
+"""
+CALL_UNARY = """\
+def call(input):
+    try:
+        spec = input._spec
+    except AttributeError:
+        return general(input)
+    if not spec.fast:
+        return general(input)
+"""
 
 
-def unary(op):
-    general, program = op.call, op.cpu
-    read, arithmetic, picks = reader(op, "x")
-    keeps_x, keeps_out = 0 in picks, 2 in picks
-    recorded = read is not None
-
-    def backward(self, g):
-        x, array = self.x, None
-        if keeps_x:
-            storage = x._storage_                  # FREED raises here
-            if storage is not None and storage.version != self.x_version:
-                raise stale(x, self.x_version)
-        if keeps_out:
-            array = self.out[0]
-            storage = self.out_storage
-            if storage is not None and storage.version != self.out_version:
-                self.unpack_out()
-        if arithmetic and not mode.grad:
-            return finish(read(g._array, (x._array if keeps_x else None, None, array)), g, self.spec),
-        return read(g, (x, None, self.unpack_out() if keeps_out else None)),
-
-    node_class = type(op.node.__name__, (ShortNode,), {"__slots__": (), "op": op, "backward": backward})
-
-    def call(input):
-        try:
-            spec = input._spec
-        except AttributeError:
-            return general(input)
-        if not spec.fast:
-            return general(input)
-        token = enter(QUIET)
-        array = program(input._array)
-        leave(token)
-        if array.__class__ is not ndarray:
-            array = asarray(array)
-        out = new(Tensor)
-        out._array, out._spec = array, spec
-        if mode.grad:
-            if recorded:
-                edge = input._edge
-                if edge is None and input._requires_grad:
-                    edge = input
-                if edge is not None:
-                    node = new(node_class)
-                    node.edges, node.number, node.spec = (edge,), next_number(), spec
-                    node.x = node.y = node.out = node.out_storage = None
-                    if keeps_x:
-                        if input._inference:
-                            refuse_inference(input)
-                        node.x, storage = input, input._storage_
-                        node.x_version = 0 if storage is None else storage.version
-                    if keeps_out:
-                        node.out, node.out_version = (array, spec), 0
-                    if tape.anomaly:
-                        node.trace = tape.forward_trace()
-                    out._edge = node
-        elif mode.inference:
-            out._inference = True
-        return out
-
-    call.__name__, call.__doc__ = public_name(op), op.__doc__
-    return call
+def source_of(op):
+    """The Python source of an op's short path: its node's class and the functions that make it."""
+    if len(op.inputs) == 1:
+        return node_class("Node", op, "0", ["input"]) + CALL_UNARY + forward(op, "Node", ["input"])
+    number = op.numbers != "none"
+    parts = [node_class("Node", op, "0", ["input", "other"])]
+    if number:
+        parts += [node_class("NumberNode", op, "-1", ["input", None]),
+                  "def with_number(input, other, spec):\n", forward(op, "NumberNode", ["input", None])]
+    chosen = "with_number(input, other, spec) if spec.fast else general(input, other)" if number else "general(input, other)"
+    return "".join([*parts, CALL.format(number=chosen), forward(op, "Node", ["input", "other"])])
 
 
+def readers(op, operands):
+    """Per slot (x, y, out): the places of the inputs whose formulas read it, of those that are tensors."""
+    slots = dict(zip(op.inputs, "xy"), out="out")
+    found = {"x": [], "y": [], "out": []}
+    for place, (name, operand) in enumerate(zip(op.inputs, operands)):
+        for want in op.wanted.get(name, ()) if operand else ():
+            if want in slots and place not in found[slots[want]]:
+                found[slots[want]].append(place)
+    return found
+
+
+def differentiable(op, operands):
+    return [place for place, (name, operand) in enumerate(zip(op.inputs, operands)) if operand and name in op.formulas]
+
+
+def forward(op, node, operands):
+    """The body of a call: compute, wrap, and put a node on the tape if an operand wants a gradient."""
+    places, reads = differentiable(op, operands), readers(op, operands)
+    arrays = ", ".join(f"{o}._array" if o else "other" for o in operands)
+    if not places:
+        return FORWARD.format(arrays=arrays, record="")
+    lines = []
+    for place in places:
+        lines += [f"edge{place} = {operands[place]}._edge",
+                  f"if edge{place} is None and {operands[place]}._requires_grad:", f"    edge{place} = {operands[place]}"]
+    edges = ", ".join(f"edge{place}" if place in places else "None" for place in range(len(operands)))
+    lines += ["if " + " or ".join(f"edge{place} is not None" for place in places) + ":"]
+    record = [f"node = new({node})", f"node.edges, node.number, node.spec = ({edges},), next_number(), spec"]
+    for slot, operand in zip("xy", (*operands, None)):
+        if not reads[slot]:
+            continue
+        if slot == "y" and operand is None:
+            record += ["node.y, node.y_version = other, 0"]
+        else:
+            record += guarded(f"node.{slot}", reads[slot], places, [
+                f"if {operand}._inference:", f"    refuse_inference({operand})", f"storage = {operand}._storage_",
+                f"node.{slot} = {operand}", f"node.{slot}_version = 0 if storage is None else storage.version"])
+    if reads["out"]:
+        record += ["node.out_storage = None"]
+        record += guarded("node.out", reads["out"], places, ["node.out, node.out_version = (array, spec), 0"])
+    record += ["if anomaly:", "    node.trace = forward_trace()", "out._edge = node"]
+    lines += ["    " + line for line in record]
+    lines = ["if mode.grad:", *["    " + line for line in lines], "    return out"]
+    return FORWARD.format(arrays=arrays, record="".join(f"    {line}\n" for line in lines))
+
+
+def guarded(slot, readers, places, lines):
+    """Save only what the formulas of inputs that want a gradient read."""
+    if readers == places:
+        return lines
+    condition = " or ".join(f"edge{place} is not None" for place in readers)
+    return [f"if {condition}:", *["    " + line for line in lines], "else:", f"    {slot} = None"]
+
+
+def node_class(name, op, which, operands):
+    """The node with its backward: the checks, the formulas on bare arrays, or on tensors if they are recorded."""
+    places, reads = differentiable(op, operands), readers(op, operands)
+    saved = [slot for slot in reads if reads[slot]]
+    lines = [f"class {name}(ShortNode):", "    __slots__ = ()", *[f"    {slot} = None" for slot in reads if not reads[slot]],
+             "    def release(self):", f"        {' = '.join([f'self.{slot}' for slot in saved] + ['FREED'])}",
+             "    def backward(self, g):"]
+    body = [f"{slot} = self.{slot}" for slot in saved]
+    if len(places) > 1:
+        body += ["edge0, edge1 = self.edges"]
+    for slot, operand in zip("xy", (*operands, None)):
+        if reads[slot] and operand:
+            body += [f"if {slot} is not None:", f"    storage = {slot}._storage_        # what was freed raises here",
+                     f"    if storage is not None and storage.version != self.{slot}_version:",
+                     f"        raise stale({slot}, self.{slot}_version)"]
+        elif reads[slot]:
+            body += [f"if {slot} is FREED:", "    raise RuntimeError(BACKWARD_TWICE)"]
+    if reads["out"]:
+        body += ["if out is not None and (out is FREED or self.out_storage is not None "
+                 "and self.out_storage.version != self.out_version):", "    self.unpack_out()"]
+    if all(is_arithmetic(op.formulas[op.inputs[place]]) for place in places):
+        body += ["if not mode.grad:", *["    " + line for line in on_arrays(op, operands, places, reads)]]
+    if reads["out"]:
+        body += ["if out is not None:", "    out = self.unpack_out()"]
+    results = [formula(op, place, "g", "{}") if place in places else "None" for place in range(len(operands))]
+    if len(places) > 1:
+        results = [f"{result} if edge{place} is not None else None" for place, result in enumerate(results)]
+    body += [f"return {', '.join(results)},"]
+    lines += ["        " + line for line in body]
+    tail = [f"{name}.__name__ = {name}.__qualname__ = op.nodes[{which}].__name__", f"{name}.op = op", ""]
+    return "\n".join([*lines, *tail]) + "\n"
+
+
+def formula(op, place, g, value):
+    """The call of an input's formula, with what it asks for by name."""
+    name = op.inputs[place]
+    slots = dict(zip(op.inputs, "xy"), out="out")
+    wanted = ["self.spec.shape" if want == "shape" else value.format(slots[want]) for want in op.wanted[name]]
+    return f"formulas[{name!r}]({', '.join([g, *wanted])})"
+
+
+def on_arrays(op, operands, places, reads):
+    """The formulas on bare arrays, as nothing is recorded; results of one layout need no look at their strides."""
+    lines = ["array, spec = g._array, self.spec"]
+    for slot, operand in zip("xy", (*operands, None)):
+        if reads[slot] and operand:
+            lines += [f"if {slot} is not None:", f"    {slot} = {slot}._array"]
+    if reads["out"]:
+        lines += ["if out is not None:", "    out = out[0]"]
+    lines += ["plain = g._spec is spec"]
+    for place in places:
+        body = [f"result = {formula(op, place, 'array', '{}')}", "if result is array:", f"    grad{place} = g",
+                "elif plain and result.__class__ is ndarray:", f"    grad{place} = new(Tensor)",
+                f"    grad{place}._array, grad{place}._spec = result, spec",
+                "else:", f"    grad{place} = finish(result, spec)"]
+        if len(places) > 1:
+            body = [f"grad{place} = None", f"if edge{place} is not None:", *["    " + line for line in body]]
+        lines += body
+    results = [f"grad{place}" if place in places else "None" for place in range(len(operands))]
+    return [*lines, f"return {', '.join(results)},"]
+
+
+TOOLS = {"ndarray": np.ndarray, "asarray": np.asarray, "new": new, "Tensor": Tensor, "mode": mode, "anomaly": tape.anomaly,
+         "forward_trace": tape.forward_trace, "enter": cpu.enter, "leave": cpu.leave, "QUIET": cpu.QUIET, "stale": stale,
+         "next_number": next_number, "refuse_inference": refuse_inference, "FREED": FREED, "finish": finish,
+         "ShortNode": ShortNode, "BACKWARD_TWICE": errors.BACKWARD_TWICE}
+
+
+# ---- operands that are neither tensors of one kind nor plain numbers
 def known_operands(op, refuse):
     """The general path of a binary op, after a look at the other operand."""
     general = op.call
@@ -180,143 +268,6 @@ def known_operands(op, refuse):
         if isinstance(input, Tensor) and isinstance(other, (Tensor, bool, int, float)):
             return general(input, other)
         return refuse(general, input, other)
-
-    call.__name__, call.__doc__ = public_name(op), op.__doc__
-    return call
-
-
-def binary(op, refuse):
-    general, program = op.call, op.cpu
-    read_x, arithmetic_x, picks_x = reader(op, "x" if "x" in op.inputs else op.inputs[0])
-    read_y, arithmetic_y, picks_y = reader(op, op.inputs[1])
-    x_for_x, y_for_x, out_for_x = 0 in picks_x, 1 in picks_x, 2 in picks_x
-    x_for_y, y_for_y, out_for_y = 0 in picks_y, 1 in picks_y, 2 in picks_y
-    keeps_out = out_for_x or out_for_y
-    arithmetic = (arithmetic_x or read_x is None) and (arithmetic_y or read_y is None)
-    recorded, takes_numbers = op.differentiable, op.numbers != "none"
-    number_reads_out = out_for_x
-
-    def backward(self, g):
-        edge_x, edge_y = self.edges
-        x, y, out = self.x, self.y, self.out
-        if x is not None:
-            storage = x._storage_                  # FREED raises here
-            if storage is not None and storage.version != self.x_version:
-                raise stale(x, self.x_version)
-        if y is not None:
-            storage = y._storage_
-            if storage is not None and storage.version != self.y_version:
-                raise stale(y, self.y_version)
-        if out is not None:
-            storage = self.out_storage
-            if out is FREED or storage is not None and storage.version != self.out_version:
-                self.unpack_out()
-        if arithmetic and not mode.grad:
-            values = (None if x is None else x._array, None if y is None else y._array, None if out is None else out[0])
-            array = g._array
-            return (finish(read_x(array, values), g, self.spec) if edge_x is not None else None,
-                    finish(read_y(array, values), g, self.spec) if edge_y is not None else None)
-        values = (x, y, None if out is None else self.unpack_out())
-        return (read_x(g, values) if edge_x is not None else None), (read_y(g, values) if edge_y is not None else None)
-
-    def number_backward(self, g):
-        x, y, out = self.x, self.y, self.out
-        if y is FREED:
-            raise RuntimeError(errors.BACKWARD_TWICE)
-        if x is not None:
-            storage = x._storage_
-            if storage is not None and storage.version != self.x_version:
-                raise stale(x, self.x_version)
-        if out is not None and self.out_storage is not None and self.out_storage.version != self.out_version:
-            self.unpack_out()
-        if arithmetic_x and not mode.grad:
-            result = read_x(g._array, (None if x is None else x._array, y, None if out is None else out[0]))
-            return finish(result, g, self.spec), None
-        return read_x(g, (x, y, None if out is None else self.unpack_out())), None
-
-    name = op.node.__name__
-    node_class = type(name, (ShortNode,), {"__slots__": (), "op": op, "backward": backward})
-    number_class = type(op.nodes[-1].__name__, (ShortNode,), {"__slots__": (), "op": op, "backward": number_backward})
-
-    def with_number(x, number, spec):
-        token = enter(QUIET)
-        array = program(x._array, number)
-        leave(token)
-        if array.__class__ is not ndarray:
-            array = asarray(array)
-        out = new(Tensor)
-        out._array, out._spec = array, spec
-        if mode.grad:
-            if read_x is not None:
-                edge = x._edge
-                if edge is None and x._requires_grad:
-                    edge = x
-                if edge is not None:
-                    node = new(number_class)
-                    node.edges, node.number, node.spec = (edge, None), next_number(), spec
-                    node.x = node.y = node.out = node.out_storage = None
-                    if x_for_x:
-                        if x._inference:
-                            refuse_inference(x)
-                        node.x, storage = x, x._storage_
-                        node.x_version = 0 if storage is None else storage.version
-                    if y_for_x:
-                        node.y = number
-                    if number_reads_out:
-                        node.out, node.out_version = (array, spec), 0
-                    if tape.anomaly:
-                        node.trace = tape.forward_trace()
-                    out._edge = node
-        elif mode.inference:
-            out._inference = True
-        return out
-
-    def call(input, other):
-        x, y = input, other
-        try:
-            spec = x._spec
-            if y.__class__ is float or y.__class__ is int:
-                return with_number(x, y, spec) if spec.fast and takes_numbers else general(x, y)
-            if y._spec is not spec or not spec.fast:
-                return general(x, y)
-        except AttributeError:
-            return refuse(general, x, y)
-        token = enter(QUIET)
-        array = program(x._array, y._array)
-        leave(token)
-        if array.__class__ is not ndarray:
-            array = asarray(array)
-        out = new(Tensor)
-        out._array, out._spec = array, spec
-        if mode.grad:
-            if recorded:
-                edge_x, edge_y = x._edge, y._edge
-                if edge_x is None and x._requires_grad:
-                    edge_x = x
-                if edge_y is None and y._requires_grad:
-                    edge_y = y
-                if edge_x is not None or edge_y is not None:
-                    node = new(node_class)
-                    node.edges, node.number, node.spec = (edge_x, edge_y), next_number(), spec
-                    node.x = node.y = node.out = node.out_storage = None
-                    if x_for_x and edge_x is not None or x_for_y and edge_y is not None:
-                        if x._inference:
-                            refuse_inference(x)
-                        node.x, storage = x, x._storage_
-                        node.x_version = 0 if storage is None else storage.version
-                    if y_for_x and edge_x is not None or y_for_y and edge_y is not None:
-                        if y._inference:
-                            refuse_inference(y)
-                        node.y, storage = y, y._storage_
-                        node.y_version = 0 if storage is None else storage.version
-                    if keeps_out and (out_for_x and edge_x is not None or out_for_y and edge_y is not None):
-                        node.out, node.out_version = (array, spec), 0
-                    if tape.anomaly:
-                        node.trace = tape.forward_trace()
-                    out._edge = node
-        elif mode.inference:
-            out._inference = True
-        return out
 
     call.__name__, call.__doc__ = public_name(op), op.__doc__
     return call
@@ -334,6 +285,6 @@ def number_or_raise(general, x, y):
 
 
 def plain_number(value):
-    if isinstance(value, np.generic) or isinstance(value, ndarray) and not value.ndim:
+    if isinstance(value, np.generic) or isinstance(value, np.ndarray) and not value.ndim:
         return value.item()
     return value

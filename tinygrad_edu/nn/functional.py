@@ -8,7 +8,8 @@ from ..core.export import functions
 
 _PREFIX = "nn.functional."
 
-globals().update({name.removeprefix(_PREFIX): function for name, function in functions.items() if name.startswith(_PREFIX)})
+globals().update({name.removeprefix(_PREFIX): function for name,
+                  function in functions.items() if name.startswith(_PREFIX)})
 
 
 def __getattr__(name):

@@ -90,7 +90,7 @@ class BackwardHookFunction(Function):
 
 
 class BackwardHook:
-    """One call of a module with full backward hooks: gradients of the outputs are kept until those of the inputs are there."""
+    """One call of a module with full backward hooks: keeps the outputs' gradients until those of the inputs are there."""
 
     def __init__(self, module, hooks, pre_hooks):
         self.module, self.hooks, self.pre_hooks = module, hooks, pre_hooks
@@ -149,13 +149,15 @@ class BackwardHook:
         return tuple(outputs[i] for i in self.output_places)
 
     def _no_input_wants_it(self, outputs):
-        warnings.warn("Full backward hook is firing when gradients are computed with respect to module outputs since no inputs require "
+        warnings.warn("Full backward hook is firing when gradients are computed with respect to module outputs since "
+                      "no inputs require "
                       "gradients. See https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module."
                       "register_full_backward_hook for more details.", stacklevel=5)
         for hook in self.hooks:
             result = hook(self.module, (None,) * self.n_inputs, outputs)
             if result is not None and not (isinstance(result, tuple) and all(r is None for r in result)):
-                raise RuntimeError("Backward hook for Modules where no input requires gradient should always return None or None "
+                raise RuntimeError("Backward hook for Modules where no input requires gradient should always return "
+                                   "None or None "
                                    "for all gradients.")
 
     def _inputs_arrived(self, grads, _):
@@ -190,7 +192,8 @@ def _call(module, state, done):
             replaced = hook(module, state["args"], state["kwargs"])
             if replaced is not None:
                 if not isinstance(replaced, tuple) or len(replaced) != 2:
-                    raise RuntimeError(f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {replaced}.")
+                    raise RuntimeError("forward pre-hook must return None or a tuple of (new_args, new_kwargs), but "
+                                       f"got {replaced}.")
                 state["args"], state["kwargs"] = replaced
         else:
             replaced = hook(module, state["args"])
@@ -211,7 +214,8 @@ def _call(module, state, done):
     result = state["result"]
     if watch:
         if not isinstance(result, (Tensor, tuple)):
-            warnings.warn("For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received "
+            warnings.warn("For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but "
+                          "received "
                           f"{type(result)}", stacklevel=4)
         result = watch.on_outputs(result)
     if module._is_full_backward_hook is False:
@@ -235,7 +239,8 @@ def _run_always_called(module, state, done):
                     state["result"] = replaced
             except Exception as error:
                 which = "global module forward hook" if number in global_always_called else "module forward hook"
-                warnings.warn(f"{which} with ``always_call=True`` raised an exception that was silenced as another error was raised "
+                warnings.warn(f"{which} with ``always_call=True`` raised an exception that was silenced as another "
+                              "error was raised "
                               f"in forward: {error}", stacklevel=4)
 
 

@@ -102,7 +102,7 @@ def _calculate_correct_fan(tensor, mode):
 
 
 def xavier_uniform_(tensor, gain=1.0, generator=None):
-    """Uniform, with variance 2 gain^2 / (fan_in + fan_out): keeps variances forwards and backwards (Glorot, Bengio 2010)."""
+    """Uniform, with variance 2 gain^2 / (fan_in + fan_out): keeps variances both ways (Glorot and Bengio 2010)."""
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     bound = math.sqrt(3.0) * (gain * math.sqrt(2.0 / float(fan_in + fan_out)))
     return uniform_(tensor, -bound, bound, generator)
@@ -115,7 +115,7 @@ def xavier_normal_(tensor, gain=1.0, generator=None):
 
 
 def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
-    """Uniform, with variance gain^2 / fan: keeps variances through rectifiers (He et al. 2015); `a` is the negative slope."""
+    """Uniform, with variance gain^2 / fan: keeps variances through rectifiers of slope `a` (He et al. 2015)."""
     if 0 in tensor.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", UserWarning, stacklevel=2)
         return tensor
@@ -128,13 +128,15 @@ def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gener
     if 0 in tensor.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", UserWarning, stacklevel=2)
         return tensor
-    return normal_(tensor, 0, calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode)), generator)
+    return normal_(tensor, 0, calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode)),
+                   generator)
 
 
 def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     """Normal, but only values between a and b: what falls outside is drawn again."""
     if mean < a - 2 * std or mean > b + 2 * std:
-        warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.",
+        warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
+                      "incorrect.",
                       UserWarning, stacklevel=2)
 
     def below(x):                                  # the normal distribution function
@@ -213,5 +215,6 @@ def _old_name(function):
     return deprecated
 
 
-globals().update({f.__name__[:-1]: _old_name(f) for f in (uniform_, normal_, constant_, eye_, dirac_, xavier_uniform_, xavier_normal_,
+globals().update({f.__name__[:-1]: _old_name(f) for f in (uniform_, normal_, constant_, eye_, dirac_, xavier_uniform_,
+                                                          xavier_normal_,
                                                           kaiming_uniform_, kaiming_normal_, orthogonal_, sparse_)})

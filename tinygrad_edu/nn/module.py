@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from ..core import dtypes
 from ..core.leaf import kind_of
 from ..core.mode import no_grad
 from ..core.tensor import Tensor
 from ..ops.convert import parse_to
-from . import hooks as all_hooks
+from . import hooks
 from .hooks import RemovableHandle, call_with_hooks
 from .parameter import Buffer, Parameter
 from .state import StateDict
+
+
+HOOKS = ("_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs",
+         "_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
+         "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
 
 
 def typename(x):
@@ -32,6 +38,15 @@ def _checked_name(kind, name):
         raise TypeError(f"{kind} name should be a string. Got {typename(name)}")
 
 
+def _caster(name):
+    """The method that casts a module to a floating dtype."""
+    def cast(self):
+        dtype = getattr(dtypes, name)
+        return self._apply(lambda t: t.to(dtype=dtype) if t.is_floating_point() else t)
+    cast.__doc__ = f"Floating parameters and buffers as {name}."
+    return cast
+
+
 class Module(StateDict):
     """Base of all models and layers. Subclasses call `super().__init__()`, assign their parts, and define `forward`."""
 
@@ -42,16 +57,14 @@ class Module(StateDict):
     def __init__(self, *args, **kwargs):
         if not self.call_super_init:
             if kwargs:
-                raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'")
+                raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument "
+                                f"'{next(iter(kwargs))}'")
             if args:
-                raise TypeError(f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given")
+                raise TypeError(f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} "
+                                "were given")
         self.__dict__.update(
-            training=True, _parameters={}, _buffers={}, _non_persistent_buffers_set=set(),
-            _backward_pre_hooks=OrderedDict(), _backward_hooks=OrderedDict(), _is_full_backward_hook=None,
-            _forward_hooks=OrderedDict(), _forward_hooks_with_kwargs=OrderedDict(), _forward_hooks_always_called=OrderedDict(),
-            _forward_pre_hooks=OrderedDict(), _forward_pre_hooks_with_kwargs=OrderedDict(), _state_dict_hooks=OrderedDict(),
-            _state_dict_pre_hooks=OrderedDict(), _load_state_dict_pre_hooks=OrderedDict(), _load_state_dict_post_hooks=OrderedDict(),
-            _modules={})
+            training=True, _parameters={}, _buffers={}, _non_persistent_buffers_set=set(), _is_full_backward_hook=None,
+            **{name: OrderedDict() for name in HOOKS}, _modules={})
         if self.call_super_init:
             super().__init__(*args, **kwargs)
 
@@ -62,15 +75,10 @@ class Module(StateDict):
 
     def __call__(self, *args, **kwargs):
         own = self.__dict__
-        try:
-            if not (own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
-                    or all_hooks.global_forward or all_hooks.global_forward_pre
-                    or all_hooks.global_backward or all_hooks.global_backward_pre):
-                return self.forward(*args, **kwargs)
-        except KeyError:
-            if "_forward_hooks" in own:
-                raise
-            raise AttributeError(f"'{type(self).__name__}' object has no attribute '_forward_hooks'") from None
+        if not (self._backward_hooks or own["_backward_pre_hooks"] or own["_forward_hooks"] or own["_forward_pre_hooks"]
+                or hooks.global_forward or hooks.global_forward_pre
+                or hooks.global_backward or hooks.global_backward_pre):
+            return self.forward(*args, **kwargs)
         return call_with_hooks(self, args, kwargs)
 
     # ---- registration
@@ -81,9 +89,11 @@ class Module(StateDict):
             raise AttributeError("cannot assign parameter before Module.__init__() call")
         self._check_new("parameter", name, own["_parameters"])
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None required)")
+            raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or "
+                            "None required)")
         if param is not None and param.grad_fn:
-            raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To express "
+            raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
+                             "explicitly. To express "
                              f"'{name}' as a function of another Tensor, compute the value in the forward() method.")
         own["_parameters"][name] = param
 
@@ -94,7 +104,8 @@ class Module(StateDict):
             raise AttributeError("cannot assign buffer before Module.__init__() call")
         self._check_new("buffer", name, own["_buffers"])
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)")
+            raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None "
+                            "required)")
         own["_buffers"][name] = tensor
         (own["_non_persistent_buffers_set"].discard if persistent else own["_non_persistent_buffers_set"].add)(name)
 
@@ -142,19 +153,23 @@ class Module(StateDict):
             object.__setattr__(self, name, value)
         elif name in parameters:
             if value is not None:
-                raise TypeError(f"cannot assign '{typename(value)}' as parameter '{name}' (torch.nn.Parameter or None expected)")
+                raise TypeError(f"cannot assign '{typename(value)}' as parameter '{name}' (torch.nn.Parameter or None "
+                                "expected)")
             parameters[name] = None
         elif isinstance(value, Module):
             self._forget(name, own, parameters, own["_buffers"])
             own["_modules"][name] = value
         elif name in own["_modules"]:
             if value is not None:
-                raise TypeError(f"cannot assign '{typename(value)}' as child module '{name}' (torch.nn.Module or None expected)")
+                raise TypeError(f"cannot assign '{typename(value)}' as child module '{name}' (torch.nn.Module or None "
+                                "expected)")
             own["_modules"][name] = None
         elif isinstance(value, Buffer) or name in own["_buffers"]:
             if value is not None and not isinstance(value, Tensor):
-                raise TypeError(f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)")
-            persistent = value.persistent if isinstance(value, Buffer) else name not in own["_non_persistent_buffers_set"]
+                raise TypeError(f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor "
+                                "or None expected)")
+            persistent = value.persistent if isinstance(value,
+                                                        Buffer) else name not in own["_non_persistent_buffers_set"]
             self.register_buffer(name, value, persistent)
         else:
             object.__setattr__(self, name, value)
@@ -258,7 +273,8 @@ class Module(StateDict):
 
     def _named_members(self, members_of, prefix="", recurse=True, remove_duplicate=True):
         memo = set()
-        for path, module in self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]:
+        for path, module in self.named_modules(prefix=prefix,
+                                               remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]:
             for name, member in members_of(module):
                 if member is None or id(member) in memo:
                     continue
@@ -315,7 +331,8 @@ class Module(StateDict):
         """Move parameters and buffers to a device, and floating ones to a dtype."""
         device, dtype, _ = parse_to(args, kwargs)
         if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
+            raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                            f"dtype={dtype}")
         return self._apply(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
 
     def cpu(self):
@@ -330,21 +347,7 @@ class Module(StateDict):
         """Everything as one dtype."""
         return self._apply(lambda t: t.type(dst_type))
 
-    def float(self):
-        """Floating parameters and buffers as float32."""
-        return self._apply(lambda t: t.float() if t.is_floating_point() else t)
-
-    def double(self):
-        """Floating parameters and buffers as float64."""
-        return self._apply(lambda t: t.double() if t.is_floating_point() else t)
-
-    def half(self):
-        """Floating parameters and buffers as float16."""
-        return self._apply(lambda t: t.half() if t.is_floating_point() else t)
-
-    def bfloat16(self):
-        """Floating parameters and buffers as bfloat16."""
-        return self._apply(lambda t: t.bfloat16() if t.is_floating_point() else t)
+    float, double, half, bfloat16 = map(_caster, ("float32", "float64", "float16", "bfloat16"))
 
     def train(self, mode=True):
         """Dropout drops and batch normalisation learns its statistics, or not; in all parts."""
@@ -376,13 +379,14 @@ class Module(StateDict):
 
     # ---- hooks
     def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False):
-        """`hook(module, args)` before forward; it may return other arguments. `with_kwargs`: `hook(module, args, kwargs)`."""
+        """`hook(module, args)` before forward may return other arguments. `with_kwargs`: `hook(module, args, kwargs)`."""
         flags = (self._forward_pre_hooks_with_kwargs,) if with_kwargs else ()
         return RemovableHandle(self._forward_pre_hooks, hook, *flags, prepend=prepend)
 
     def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False):
-        """`hook(module, args, output)` after forward; it may return another output. `always_call`: also if forward fails."""
-        flags = [d for d, yes in ((self._forward_hooks_with_kwargs, with_kwargs), (self._forward_hooks_always_called, always_call)) if yes]
+        """`hook(module, args, output)` after forward may return another output. `always_call`: also if forward fails."""
+        flags = [d for d, yes in ((self._forward_hooks_with_kwargs, with_kwargs),
+                                  (self._forward_hooks_always_called, always_call)) if yes]
         return RemovableHandle(self._forward_hooks, hook, *flags, prepend=prepend)
 
     def register_full_backward_pre_hook(self, hook, prepend=False):
@@ -399,7 +403,8 @@ class Module(StateDict):
 
     def _register_backward(self, hook, full, prepend):
         if self._is_full_backward_hook is (not full):
-            raise RuntimeError("Cannot use both regular backward hooks and full backward hooks on a single Module. Please use only one "
+            raise RuntimeError("Cannot use both regular backward hooks and full backward hooks on a single Module. "
+                               "Please use only one "
                                "of them.")
         self._is_full_backward_hook = full
         return RemovableHandle(self._backward_hooks, hook, prepend=prepend)

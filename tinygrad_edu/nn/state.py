@@ -1,4 +1,4 @@
-"""State dicts: a module's parameters and buffers by path, collected and loaded, with torch's report of what did not fit.
+"""State dicts: a module's parameters and buffers by path, collected and loaded, with torch's report of misfits.
 
 It reads `_parameters`, `_buffers` and `_modules`; it does not know how they got there.
 """
@@ -63,7 +63,8 @@ class StateDict:
             destination[prefix + EXTRA] = self.get_extra_state()
 
     def _persistent_buffers(self):
-        return [(name, buffer) for name, buffer in self._buffers.items() if name not in self._non_persistent_buffers_set]
+        return [(name, buffer) for name, buffer in self._buffers.items()
+                if name not in self._non_persistent_buffers_set]
 
     def get_extra_state(self):
         """Override it, and set_extra_state, to keep more than tensors in the state dict."""
@@ -95,10 +96,12 @@ class StateDict:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))
         return _IncompatibleKeys(missing, unexpected)
 
-    def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs):
-        """This module's own part of loading, without its parts. Subclasses may translate old layouts before calling it."""
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
+                              error_msgs):
+        """This module's own share of loading. Subclasses may translate old layouts before calling it."""
         for hook, with_module in self._load_state_dict_pre_hooks.values():
-            hook(*((self,) if with_module else ()), state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+            hook(*((self,) if with_module else ()), state_dict, prefix, local_metadata, strict, missing_keys,
+                 unexpected_keys, error_msgs)
         own = {name: t for name, t in (*self._parameters.items(), *self._persistent_buffers()) if t is not None}
         for name, tensor in own.items():
             if prefix + name in state_dict:
@@ -126,12 +129,14 @@ class StateDict:
     def _load_one(self, name, tensor, key, given, assign):
         """Returns what went wrong, or None."""
         if not isinstance(given, Tensor):
-            return (f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint but '
+            return (f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
+                    'checkpoint but '
                     f"received {type(given)}")
         if tensor.ndim == 0 and given.shape == (1,):   # files of old torch versions
             given = given[0]
         if given.shape != tensor.shape:
-            return (f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in current model "
+            return (f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in "
+                    "current model "
                     f"is {tensor.shape}.")
         try:
             with no_grad():
@@ -145,7 +150,8 @@ class StateDict:
                         given = Parameter(given, tensor.requires_grad)
                 setattr(self, name, given)
         except Exception as error:
-            return (f'While copying the parameter named "{key}", whose dimensions in the model are {tensor.size()} and whose dimensions '
+            return (f'While copying the parameter named "{key}", whose dimensions in the model are {tensor.size()} and '
+                    'whose dimensions '
                     f"in the checkpoint are {given.size()}, an exception occurred : {error.args}.")
 
     # ---- hooks
@@ -154,18 +160,19 @@ class StateDict:
         return RemovableHandle(self._state_dict_pre_hooks, hook)
 
     def register_state_dict_post_hook(self, hook):
-        """`hook(module, state_dict, prefix, local_metadata)` after the state dict was made; it may change it in place."""
+        """`hook(module, state_dict, prefix, local_metadata)` after the state dict was made may change it in place."""
         hook._from_public_api = True
         return RemovableHandle(self._state_dict_hooks, hook)
 
     def _register_state_dict_hook(self, hook):
         if getattr(hook, "_from_public_api", False):
-            raise RuntimeError("Cannot register the same function as the state dict post hook that was previously registered via "
+            raise RuntimeError("Cannot register the same function as the state dict post hook that was previously "
+                               "registered via "
                                "register_state_dict_post_hook")
         return RemovableHandle(self._state_dict_hooks, hook)
 
     def register_load_state_dict_pre_hook(self, hook):
-        """`hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)` before loading."""
+        """Before loading: `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, error_msgs)`."""
         return RemovableHandle(self._load_state_dict_pre_hooks, (hook, True))
 
     def _register_load_state_dict_pre_hook(self, hook, with_module=False):
@@ -188,7 +195,8 @@ def _load(module, state_dict, prefix, metadata, assign, found):
     keys = _IncompatibleKeys(*found[:2])
     for hook in module._load_state_dict_post_hooks.values():
         if hook(module, keys) is not None:
-            raise AssertionError("Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, if "
+            raise AssertionError("Hooks registered with ``register_load_state_dict_post_hook`` are not expected to "
+                                 "return new values, if "
                                  "incompatible_keys need to be modified, it should be done inplace.")
 
 

@@ -45,7 +45,7 @@ def known(*values):
 
 def nonzero_divisor(x, y):
     """Integers have no infinity to give back."""
-    if getattr(x, "dtype", y.dtype if hasattr(y, "dtype") else None).kind in "iu" and not np.all(y):
+    if np.result_type(x, y).kind in "iu" and not np.all(y):
         raise RuntimeError("ZeroDivisionError")
 
 
@@ -146,7 +146,7 @@ def scaled(input, other, alpha):
 @export("add", inplace=True)
 def add(input, other, *, alpha=1):
     """input + alpha * other"""
-    return plus(input, other if alpha is None else scaled(input, other, alpha))
+    return plus(input, scaled(input, other, alpha))
 
 
 @export("sub", "subtract", inplace=True)
@@ -199,27 +199,29 @@ class DivFloor(Elementwise):
 
 
 class DivTrunc(Elementwise):
-    """The quotient, rounded towards zero."""
+    """The quotient of floating-point numbers, rounded towards zero."""
     public    = "div"
     node_name = "DivBackward2"
-    check     = unless("div_trunc_cpu", BOOL)
+    cpu       = lambda x, y: np.trunc(np.true_divide(x, y))
+    cuda      = lambda x, y: math.trunc(x / y)
     grad_x    = lambda g: zeros(g)
     grad_y    = lambda g: zeros(g)
 
+
+class DivTruncInteger(Elementwise):
+    """The quotient of integers, rounded towards zero."""
+    public = "div"
+    check  = unless("div_trunc_cpu", BOOL)
+    cuda   = lambda x, y: x // y + (x % y != 0 and (x < 0) != (y < 0))
+
     def cpu(x, y):
         nonzero_divisor(x, y)
-        if np.result_type(x, y).kind == "f":
-            return np.trunc(np.true_divide(x, y))
         return np.floor_divide(x, y) + ((np.remainder(x, y) != 0) & (np.less(x, 0) != np.less(y, 0)))
 
-    def cuda(x, y):
-        quotient = x / y if x % 1 != 0 or y % 1 != 0 or x != x or y != y else x // y     # exact for integers
-        return quotient if quotient % 1 == 0 and quotient * y == x else math.trunc(x / y)
 
-
+@export("floor_divide", "__floordiv__", inplace=True)
 class FloorDivide(Elementwise):
-    """input // other: rounded down. Has no derivative."""
-    public    = "floor_divide"
+    """input // other: rounded down. It has no derivative."""
     numbers   = "overloads"
     node_name = "NotImplemented"
     check     = DivFloor.check
@@ -229,4 +231,158 @@ class FloorDivide(Elementwise):
     grad_y    = no_derivative("floor_divide")
 
 
-export("floor_divide", "__floordiv__", inplace=True)(FloorDivide)
+@export("div", "divide", inplace=True)
+def div(input, other, *, rounding_mode=None):
+    """input / other; rounded towards zero ("trunc") or down ("floor"), which keeps integers integers."""
+    if rounding_mode is None:
+        return divide(input, other)
+    if rounding_mode == "floor":
+        return DivFloor.call(input, plain_number(other))
+    if rounding_mode == "trunc":
+        floating = common_dtype((input, other)).category == FLOATING
+        return (DivTrunc if floating else DivTruncInteger).call(input, plain_number(other))
+    raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+
+
+@export("remainder", "__mod__", inplace=True)
+class Remainder(Elementwise):
+    """What floor division leaves: it has the sign of `other`."""
+    numbers   = "overloads"
+    node_name = ("RemainderBackward1", "RemainderBackward1", "RemainderBackward0")
+    check     = unless("remainder_cpu", BOOL)
+    cuda      = lambda x, y: x % y
+    grad_x    = lambda g: g
+    grad_y    = lambda g, x, y: -g * DivFloor.call(x, y)
+
+    def cpu(x, y):
+        nonzero_divisor(x, y)
+        if np.result_type(x, y).kind != "f":
+            return np.remainder(x, y)
+        left = np.fmod(x, y)                       # np.remainder makes -0. of 0. % -3.
+        return np.where((left != 0) & ((left < 0) != np.less(y, 0)), left + y, left)
+
+
+@export("fmod", inplace=True)
+class Fmod(Elementwise):
+    """What division rounded towards zero leaves: it has the sign of `input`."""
+    numbers   = "second"
+    node_name = ("FmodBackward1", "FmodBackward1", "FmodBackward0")
+    check     = unless("fmod_cpu", BOOL)
+    grad_x    = lambda g: g
+    grad_y    = lambda g, x, y: -g * div(x, y, rounding_mode="trunc")
+
+    def cpu(x, y):
+        nonzero_divisor(x, y)
+        return np.fmod(x, y)
+
+    def cuda(x, y):
+        left = abs(x) % abs(y)
+        return -left if x < 0 else left
+
+
+# ---- three operands
+TYPE_NAMES = {"float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int",
+              "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool"}
+
+
+class Lerp(Elementwise):
+    """input + weight * (end - input)"""
+    public    = "lerp"
+    node_name = "LerpBackward1"
+    check     = unless("lerp_kernel_scalar", BOOL, INTEGER)
+    cuda      = lambda x, end, weight: x + weight * (end - x) if abs(weight) < 0.5 else end - (end - x) * (1 - weight)
+    grad_x    = lambda g, weight: g * (1 - weight)
+    grad_end  = lambda g, weight: g * weight
+    grad_weight = lambda g, end, x: g * (end - x)
+
+    def cpu(x, end, weight):                       # whichever end is nearer is met exactly
+        return np.where(np.abs(weight) < 0.5, x + weight * (end - x), end - (end - x) * (1 - weight))
+
+
+class LerpNumber(Lerp):
+    node_name = "LerpBackward0"
+    cpu       = Lerp.cpu
+
+
+@export("lerp", inplace=True)
+def lerp(input, end, weight):
+    """On the way from input (weight 0) to end (weight 1); all of one dtype."""
+    if not isinstance(end, Tensor) or not known(weight):
+        kinds = ", ".join("Tensor" if isinstance(v, Tensor) else type(v).__name__ for v in (input, end, weight))
+        raise TypeError(f"lerp() received an invalid combination of arguments - got ({kinds}), but expected one of:\n"
+                        " * (Tensor input, Tensor end, Tensor weight, *, Tensor out = None)\n"
+                        " * (Tensor input, Tensor end, Number weight, *, Tensor out = None)")
+    for name, value in (("end", end), ("weight", weight)):
+        if isinstance(value, Tensor) and value.dtype is not input.dtype:
+            raise RuntimeError(f"expected dtype {TYPE_NAMES[input.dtype.name]} for `{name}` but got dtype {TYPE_NAMES[value.dtype.name]}")
+    return (Lerp if isinstance(weight, Tensor) else LerpNumber).call(input, end, weight)
+
+
+class Addcmul(Elementwise):
+    """input + value * tensor1 * tensor2"""
+    numbers      = "none"
+    check        = unless("addcmul_cpu_out", BOOL)
+    cpu          = lambda x, tensor1, tensor2, *, value: x + value * tensor1 * tensor2
+    cuda         = lambda x, tensor1, tensor2, *, value: x + value * tensor1 * tensor2
+    grad_x       = lambda g: g
+    grad_tensor1 = lambda g, tensor2, value: g * (tensor2 * value)
+    grad_tensor2 = lambda g, tensor1, value: g * (tensor1 * value)
+
+
+@export("addcmul", inplace=True)
+def addcmul(input, tensor1, tensor2, *, value=1):
+    """input + value * tensor1 * tensor2"""
+    if isinstance(value, float) and common_dtype((input, tensor1, tensor2)).category != FLOATING:
+        value = int(value)
+    return Addcmul.call(input, tensor1, tensor2, value=value)
+
+
+class Addcdiv(Elementwise):
+    """input + value * tensor1 / tensor2"""
+    numbers      = "none"
+    cpu          = lambda x, tensor1, tensor2, *, value: x + value * tensor1 / tensor2
+    cuda         = lambda x, tensor1, tensor2, *, value: x + value * tensor1 / tensor2
+    grad_x       = lambda g: g
+    grad_tensor1 = lambda g, tensor2, value: g * (value / tensor2)
+    grad_tensor2 = lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2))
+
+
+@export("addcdiv", inplace=True)
+def addcdiv(input, tensor1, tensor2, *, value=1):
+    """input + value * tensor1 / tensor2; not for integers."""
+    if all(isinstance(t, Tensor) and not t.is_floating_point() for t in (tensor1, tensor2)):
+        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
+                           "division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * "
+                           "torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for "
+                           "float inputs. The future addcdiv behavior is just the latter implementation: (input + value * tensor1 / tensor2), "
+                           "for all dtypes.")
+    return Addcdiv.call(input, tensor1, tensor2, value=value)
+
+
+# ---- of whole numbers
+@export("gcd", inplace=True)
+class Gcd(Elementwise):
+    """The greatest common divisor."""
+    numbers = "none"
+    check   = unless("gcd_cpu", BOOL, FLOATING)
+    cpu     = np.gcd
+
+    def cuda(x, y):
+        x, y = abs(x), abs(y)
+        while y:
+            x, y = y, x % y
+        return x
+
+
+@export("lcm", inplace=True)
+class Lcm(Elementwise):
+    """The least common multiple."""
+    numbers = "none"
+    check   = unless("lcm_cpu", BOOL, FLOATING)
+    cpu     = np.lcm
+
+    def cuda(x, y):
+        a, b = abs(x), abs(y)
+        while b:
+            a, b = b, a % b
+        return abs(x // a * y) if a else 0

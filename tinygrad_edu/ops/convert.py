@@ -10,6 +10,7 @@ from ..core.export import export
 from ..core.op import Op
 from ..core.record import record
 from ..core.mode import mode
+from ..core.op import common_dtype
 from ..core.leaf import kind_of
 from ..core.tensor import Tensor, copy_of, from_host, strided_spec, wrap
 
@@ -153,3 +154,10 @@ def type_(input, dtype=None):
 @export(".type_as")
 def type_as(input, other):
     return convert(input, other.dtype, other._spec.backend)
+
+
+@export("result_type()", out=False)
+def result_type(tensor1, tensor2):
+    """The dtype in which an operation on two operands (tensors or numbers) is computed."""
+    operands = (tensor1, tensor2)
+    return common_dtype(operands)

@@ -54,13 +54,13 @@ def _distinct(op, function, input, return_inverse, return_counts, dim):
 
 @export("unique", out=False)
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct elements in ascending order (or the distinct slices along `dim`); with where each went, and how many there were."""
+    """The distinct elements (or slices along `dim`), ascending; if asked, where each went, and how many there were."""
     return _distinct(Unique, "unique", input, return_inverse, return_counts, dim)
 
 
 @export("unique_consecutive", out=False)
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
-    """The first element of each run of equal ones (or the first slice along `dim`); with where each went, and how long the runs are."""
+    """The first element (or slice along `dim`) of each run of equal ones; if asked, where each went, and how many."""
     return _distinct(UniqueConsecutive, "unique_consecutive", input, return_inverse, return_counts, dim)
 
 
@@ -82,11 +82,12 @@ def bincount(input, weights=None, minlength=0):
         raise wants_tensor("bincount", input)
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
-    if input.ndim != 1 or input.numel() and input.is_signed() and not input.is_floating_point() and bool((input < 0).any()):
+    whole = not input.is_floating_point() and input.dtype is not dtypes.bool_
+    if input.ndim != 1 or whole and input.numel() and input.min().item() < 0:
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and weights.shape != input.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
-    if input.is_floating_point() or input.dtype is dtypes.bool_:
+    if not whole:
         raise NotImplementedError(f'"bincount_cpu" not implemented for \'{input.dtype.legacy_name}\'')
     if weights is None:
         return Bincount.call(input, minlength=minlength)
@@ -138,35 +139,42 @@ class Searchsorted(Op):
 
 @export("searchsorted()")
 def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
-    """Where each value of `input` belongs in the sorted rows: before equal elements, or with `right` (side='right') after them."""
+    """Where each value of `input` belongs in the sorted rows: before equal elements, or after them if `right`."""
     told = "torch.searchsorted(): "
     if side not in (None, "left", "right"):
         raise RuntimeError(f"{told}side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
         raise RuntimeError(f"{told}side and right can't be set to opposites, got side of left while right was True")
     if not isinstance(sorted_sequence, Tensor):
-        raise TypeError(f"searchsorted(): argument 'sorted_sequence' (position 1) must be Tensor, not {type(sorted_sequence).__name__}")
+        raise TypeError("searchsorted(): argument 'sorted_sequence' (position 1) must be Tensor, not "
+                        f"{type(sorted_sequence).__name__}")
     shape = sorted_sequence.shape
     if sorter is not None:
-        if sorter.shape != shape:
-            raise RuntimeError(f"{told}boundary and sorter must have the same size, but got boundary tensor {list(shape)}and got sorter tensor "
-                               f"{list(sorter.shape)}")
-        if sorter.dtype is not dtypes.int64:
-            raise RuntimeError(f"{told}sorter must be a tensor of long dtype but got dtype {sorter.dtype.legacy_name}")
-        if layout.numel(shape) and not 0 <= sorter.min().item() <= sorter.max().item() < shape[-1]:
-            raise RuntimeError(f"{told}sorter index out of range")
-        sorted_sequence = sorted_sequence.gather(-1, sorter)
+        sorted_sequence = _sorted_by(sorter, sorted_sequence, told)
     if not shape:
         raise RuntimeError(f"{told}boundaries tensor should have positive dimension, but got 0 dimension")
     values = input if isinstance(input, Tensor) else sorted_sequence.new_tensor(input, dtype=dtypes.of_number(input))
     if len(shape) > 1 and not values.ndim:
-        raise RuntimeError(f"{told}input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor "
-                           f"dim({len(shape)}) and input value's dim(0) numel(1)")
+        raise RuntimeError(f"{told}input value can be a scalar only when boundaries tensor dimension is 1, but we got "
+                           f"boundaries tensor dim({len(shape)}) and input value's dim(0) numel(1)")
     if len(shape) > 1 and (values.ndim != len(shape) or values.shape[:-1] != shape[:-1]):
-        raise RuntimeError(f"{told}boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor "
-                           f"must match, but we got boundaries tensor {list(shape)} and input value tensor {list(values.shape)}")
+        raise RuntimeError(f"{told}boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+                           f"tensor and input value tensor must match, but we got boundaries tensor {list(shape)} and "
+                           f"input value tensor {list(values.shape)}")
     found = Searchsorted.call(sorted_sequence, values, right=right or side == "right")
     return found.int() if out_int32 else found
+
+
+def _sorted_by(sorter, boundaries, told):
+    shape = boundaries.shape
+    if sorter.shape != shape:
+        raise RuntimeError(f"{told}boundary and sorter must have the same size, but got boundary tensor {list(shape)}"
+                           f"and got sorter tensor {list(sorter.shape)}")
+    if sorter.dtype is not dtypes.int64:
+        raise RuntimeError(f"{told}sorter must be a tensor of long dtype but got dtype {sorter.dtype.legacy_name}")
+    if layout.numel(shape) and not 0 <= sorter.min().item() <= sorter.max().item() < shape[-1]:
+        raise RuntimeError(f"{told}sorter index out of range")
+    return boundaries.gather(-1, sorter)
 
 
 @export("bucketize()")

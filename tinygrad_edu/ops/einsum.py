@@ -374,11 +374,11 @@ def cross(input, other, *, dim=-1):
     check_tensors("linalg_cross", input=input, other=other)
     if input.ndim != other.ndim:
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
-    dim = layout.normalize_dim(dim, input.ndim) - input.ndim
+    given, dim = dim, layout.normalize_dim(dim, input.ndim) - input.ndim
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         with no_grad():
             layout.broadcast_shapes(input.shape, other.shape)
-        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}")
+        raise RuntimeError(f"linalg.cross: inputs dimension {given} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}")
     layout.broadcast_shapes(input.shape, other.shape)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"expected scalar type {input.dtype.legacy_name} but found {other.dtype.legacy_name}")

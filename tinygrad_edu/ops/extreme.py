@@ -1,4 +1,4 @@
-"""The largest and the smallest: max, min, amax, amin, aminmax, argmax, argmin. nan is larger and smaller than everything.
+"""The largest and the smallest: max, min, amax, amin, aminmax, argmax, argmin. nan is both, if there is one.
 
 Where several elements are the largest, a reduction to a value alone splits its gradient among them; a reduction that
 also says where sends it there.
@@ -80,8 +80,8 @@ class Aminmax(Op):
     saves = ("x", "out")
 
     def cpu(x, *, dims, keepdim):
-        return (np.asarray(np.minimum.reduce(x, axis=dims, keepdims=keepdim)),
-                np.asarray(np.maximum.reduce(x, axis=dims, keepdims=keepdim)))
+        ends = np.minimum.reduce(x, axis=dims, keepdims=keepdim), np.maximum.reduce(x, axis=dims, keepdims=keepdim)
+        return tuple([np.asarray(end, order="C") for end in ends])
 
     def backward(ctx, *gs):
         x, dims, keepdim = ctx.saved[0], ctx.params["dims"], ctx.params["keepdim"]
@@ -116,8 +116,8 @@ def _value(op, function, input, dim, keepdim):
 def aminmax(input, *, dim=None, keepdim=False):
     """The smallest and the largest element, of all or along one `dim`, as a named tuple (min, max)."""
     dims = dims_of(input, None if dim is None else (one_dim(input, dim, "aminmax"),), "aminmax")
-    refuse_empty("aminmax:", input, dims, RuntimeError(
-        "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.") if dim is None else None)
+    empty = RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    refuse_empty("aminmax:", input, dims, empty if dim is None else None)
     return return_types.aminmax(*Aminmax.call(input, dims=dims, keepdim=keepdim))
 
 
@@ -139,7 +139,7 @@ def place_of(program, x, dims, keepdim):
     if len(dims) == x.ndim:
         found = program(wide)
         return np.asarray(found).reshape((1,) * x.ndim if keepdim else ())
-    return np.asarray(program(wide, axis=dims[0], keepdims=keepdim))
+    return np.asarray(program(wide, axis=dims[0], keepdims=keepdim), order="C")
 
 
 @export("argmax")
@@ -177,7 +177,7 @@ def select(x, indices, dim, keepdim):
     values = np.take_along_axis(x, indices, dim)
     if not keepdim:
         values, indices = values.squeeze(dim), indices.squeeze(dim)
-    return values, indices
+    return np.asarray(values, order="C"), np.asarray(indices, order="C")
 
 
 class Selection(Op):
@@ -208,7 +208,7 @@ class MinAlong(Selection):
 
 @export("max")
 def max(input, dim=None, keepdim=False, *, other=None):
-    """`max(x)`: the largest element. `max(x, dim)`: (values, indices) along `dim`. `max(x, other)`: elementwise `maximum`.
+    """`max(x)`: the largest element. `max(x, dim)`: (values, indices) along `dim`. `max(x, other)`: as `maximum`.
 
     Equal largest elements share the gradient of `max(x)`; that of `max(x, dim)` goes to the one at `indices`.
     """
@@ -217,7 +217,7 @@ def max(input, dim=None, keepdim=False, *, other=None):
 
 @export("min")
 def min(input, dim=None, keepdim=False, *, other=None):
-    """`min(x)`: the smallest element. `min(x, dim)`: (values, indices) along `dim`. `min(x, other)`: elementwise `minimum`.
+    """`min(x)`: the smallest element. `min(x, dim)`: (values, indices) along `dim`. `min(x, other)`: as `minimum`.
 
     Equal smallest elements share the gradient of `min(x)`; that of `min(x, dim)` goes to the one at `indices`.
     """

@@ -254,7 +254,7 @@ def _linear(input, weight, bias):
     if named(input, weight, bias):
         return without_names(lambda b, x, w: names.tidy(names.unify(names.mm(x, w[::-1]) or (), b)),
                              lambda b, x, w: linear(x, w, b), bias, input, weight)
-    if weight.ndim == 1 or input.ndim > 2 and not input._spec.contiguous:
+    if weight.ndim == 1 and input.ndim != 2 or input.ndim > 2 and not input._spec.contiguous:
         check_features(input, weight)
         return matmul(input, weight.t()) + bias
     weight.t()                                     # torch's refusal of more than two dimensions

@@ -33,12 +33,13 @@ class VectorNorm(Op):
             out = np.minimum.reduce(np.abs(wide), axis=dims, keepdims=keepdim)
         else:
             out = add_up(np.abs(wide) ** p, dims, keepdim) ** (1 / p)
-        return np.asarray(out).astype(x.dtype)
+        return np.asarray(out).astype(x.dtype, order="C", copy=False)
 
-    grad_x = lambda g, x, out, p, dims, keepdim: norm_backward(spread(g, dims, keepdim), x, spread(out, dims, keepdim), p, dims)
+    def grad_x(g, x, out, p, dims, keepdim):
+        return norm_backward(spread(g, dims, keepdim), spread(out, dims, keepdim), x, p, dims)
 
 
-def norm_backward(g, x, out, p, dims):
+def norm_backward(g, out, x, p, dims):
     """Zero where the norm is: there it has no derivative, and zero is the smallest of its subgradients."""
     if p == 0:
         return (g * 0).expand(x.shape)
@@ -62,27 +63,34 @@ def shown(p):
 
 @export("linalg.vector_norm")
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
-    """The norm of all elements as one vector, or along `dim`. `dtype`: cast first. Empty norms that have no identity raise."""
+    """The norm of all elements as one vector, or along `dim`. `dtype`: cast first. A norm of nothing may not exist."""
     if dim == ():
         dim = None
     dims = dims_of(x, dim, "linalg.vector_norm")
     if not x.is_floating_point():
-        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype.legacy_name}")
+        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+                           f"{x.dtype.legacy_name}")
     if dtype is not None:
-        if not dtype.is_floating_point:
-            raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex, but got {dtype.legacy_name}")
-        if dtype.itemsize < x.dtype.itemsize:
-            raise RuntimeError("linalg.vector_norm: the dtype of the input "
-                               f"({x.dtype.legacy_name}) should be convertible without narrowing to the specified dtype ({dtype.legacy_name})")
-        x = x.to(dtype)
+        x = x.to(_wider(x.dtype, dtype))
     if (ord < 0 or ord == math.inf) and not x.numel():
         told = f"linalg.vector_norm cannot compute the {shown(ord)} norm on "
         if dim is None:
             raise RuntimeError(f"{told}an empty tensor because the operation does not have an identity")
         for d in dims:
             if not x.shape[d]:
-                raise RuntimeError(f"{told}the dimension {d}because this dimension is empty and the operation does not have an identity")
+                raise RuntimeError(f"{told}the dimension {d}because this dimension is empty and the operation does "
+                                   "not have an identity")
     return VectorNorm.call(x, p=float(ord), dims=dims, keepdim=keepdim)
+
+
+def _wider(mine, dtype):
+    if not dtype.is_floating_point:
+        raise RuntimeError("linalg.vector_norm: dtype should be floating point or complex, but got "
+                           f"{dtype.legacy_name}")
+    if dtype.itemsize < mine.itemsize:
+        raise RuntimeError(f"linalg.vector_norm: the dtype of the input ({mine.legacy_name}) should be convertible "
+                           f"without narrowing to the specified dtype ({dtype.legacy_name})")
+    return dtype
 
 
 @export("linalg.matrix_norm")
@@ -99,18 +107,20 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
         raise NotImplementedError(f"linalg.matrix_norm: ord={ord!r} needs singular values, which are not supported\n"
                                   "  'fro', 1, -1, inf and -inf are; for vectors give one dim")
     if not A.is_floating_point():
-        raise RuntimeError(f"linalg.matrix_norm: Expected a floating point or complex tensor as input. Got {A.dtype.legacy_name}")
+        raise RuntimeError("linalg.matrix_norm: Expected a floating point or complex tensor as input. Got "
+                           f"{A.dtype.legacy_name}")
     summed, chosen = (rows, columns) if abs(ord) == 1 else (columns, rows)
-    sums = vector_norm(A, 1, summed, True, dtype=dtype)
-    out = sums.amax(chosen, keepdim=True) if ord > 0 else sums.amin(chosen, keepdim=True)
-    return out if keepdim else out.squeeze((rows, columns))
+    sums = vector_norm(A, 1, summed, keepdim, dtype=dtype)
+    chosen -= not keepdim and chosen > summed      # one dimension fewer stands before it
+    return sums.amax(chosen, keepdim) if ord > 0 else sums.amin(chosen, keepdim)
 
 
 @export("linalg.norm")
 def linalg_norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
-    """A vector norm if `dim` is one dimension (or A has one), a matrix norm if it is two; without `ord`, the 2-norm of it all."""
+    """A vector norm along one `dim`, a matrix norm along two (both may be implied by A); without `ord` the 2-norm."""
     if ord is not None and dim is None and A.ndim not in (1, 2):
-        raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D.")
+        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
+                           f"{A.ndim}D.")
     two = isinstance(dim, (tuple, list)) and len(dim) == 2 or dim is None and A.ndim == 2
     if isinstance(ord, str) or ord is not None and two:
         if ord not in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
@@ -138,7 +148,7 @@ def dist(input, other, p=2):
 
 @export("cdist()")
 def cdist(x1, x2, p=2.0, compute_mode=None):
-    """The p-norm distances between each row of x1 and each row of x2.   # (..., n, size), (..., m, size) -> (..., n, m)"""
+    """The p-norm distances of each row of x1 from each row of x2: (..., n, size), (..., m, size) -> (..., n, m)."""
     for x, name in ((x1, "X1"), (x2, "X2")):
         if x.ndim < 2:
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")

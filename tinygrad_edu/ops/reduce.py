@@ -1,7 +1,7 @@
 """Reductions: many become one along some dimensions.
 
-Each primitive knows sorted dimensions only; the public functions below it understand torch's `dim`. Largest and smallest
-elements are in extreme.py, variances in variance.py.
+Each primitive knows sorted dimensions only; the public functions below it understand torch's `dim`. Largest and
+smallest elements are in extreme.py, variances in variance.py.
 """
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from ..core.mode import mode
 from ..core.op import Op, Reduction
 from ..core.saved import OpNode
 from ..core.tape import next_number
-from ..core.tensor import Tensor, new
+from ..core.tensor import Tensor, new, wrap
 
 LARGE = 1 << 15                                    # elements from which on a repeated number is a view, not memory
-OVERLOADED = {"sum", "mean", "prod", "max", "min", "any", "all", "var", "std", "var_mean", "std_mean", "sort", "argsort"}
+OVERLOADED = {"sum", "mean", "prod", "max", "min", "any", "all", "var", "std", "var_mean", "std_mean", "sort",
+              "argsort"}                           # whose TypeErrors torch words differently
 
 
 # ---- torch's `dim`
@@ -37,9 +38,7 @@ def dims_of(x, dim, function):
 def one_dim(x, dim, function):
     """A dimension counted from the left, for a number or a name; torch's TypeError for anything else."""
     if dim.__class__ is not int and not isinstance(dim, (str, np.integer)):
-        raise TypeError(f"{function}() received an invalid combination of arguments - got ({type(dim).__name__}), but expected one of:\n"
-                        " * dim as an int, a name, or a sequence of either" if function in OVERLOADED else
-                        f"{function}(): argument 'dim' (position 1) must be int, not {type(dim).__name__}")
+        raise wrong_dim(function, type(dim).__name__)
     try:
         spec = x._spec
     except AttributeError:
@@ -47,13 +46,25 @@ def one_dim(x, dim, function):
     return names.dim_of(spec.names, dim, len(spec.shape))
 
 
+def wrong_dim(function, kind):
+    if function not in OVERLOADED:
+        return TypeError(f"{function}(): argument 'dim' (position 1) must be int, not {kind}")
+    return TypeError(f"{function}() received an invalid combination of arguments - got ({kind}), but expected one of:\n"
+                     " * dim as an int, a name, or a sequence of either")
+
+
 def wants_tensor(function, x):
     return TypeError(f"{function}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
 
 
 def restore(g, shape, dims, keepdim):
-    """A reduction's gradient or result, brought back to the shape of its input."""
-    return spread(g, dims, keepdim).expand(shape)
+    """A reduction's gradient, brought back to the shape of its input: a view, or memory of its own where that is little."""
+    spec = g._spec
+    if mode.grad or not spec.fast or layout.numel(shape) > LARGE:
+        return spread(g, dims, keepdim).expand(shape)
+    array = np.empty(shape, spec.dtype.numpy)
+    array[...] = g._array if keepdim else g._array.reshape([1 if d in dims else n for d, n in enumerate(shape)])
+    return wrap(array, layout.spec(spec.dtype, shape, spec.backend))
 
 
 def spread(g, dims, keepdim):
@@ -78,7 +89,7 @@ def in_float32(x):
 def add_up(x, dims, keepdim=False):
     """np.add.reduce without its loss of digits.
 
-    numpy adds pairwise only along memory; across it, one float32 after the other, which loses three digits in a million.
+    numpy adds pairwise only along memory; across it, one float32 after the other: a million of them lose three digits.
     """
     if x.dtype == np.float32 and len(dims) < x.ndim and count(x.shape, dims) > 256:
         return np.add.reduce(x, axis=dims, keepdims=keepdim, dtype=np.float64)
@@ -175,34 +186,33 @@ short_sum, short_mean = whole(SumAll, False), whole(MeanAll, True)
 @export("sum")
 def sum(input, dim=None, keepdim=False, *, dtype=None):
     """The sum of all elements, or along `dim` (an int, a name, or several). Integers and bools add up in int64."""
-    if dim is not None:
-        return Sum.call(input, dims=dims_of(input, dim, "sum"), keepdim=keepdim, dtype=dtype)
-    dims = dims_of(input, None, "sum")
-    spec = input._spec
-    if spec.fast and dtype is None and not keepdim:
-        return short_sum(input, spec)
-    return SumAll.call(input, dims=dims, keepdim=keepdim, dtype=dtype)
+    if dim is None and dtype is None and not keepdim and isinstance(input, Tensor) and input._spec.fast:
+        return short_sum(input, input._spec)
+    return (SumAll if dim is None else Sum).call(input, dims=dims_of(input, dim, "sum"), keepdim=keepdim, dtype=dtype)
 
 
 @export("mean")
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """The mean of all elements, or along `dim`. Floating-point only."""
+    if dim is None and dtype is None and not keepdim and isinstance(input, Tensor) and input._spec.fast:
+        return short_mean(input, input._spec)
     dims = dims_of(input, dim, "mean")
-    spec = input._spec
-    if dim is None and spec.fast and dtype is None and not keepdim:
-        return short_mean(input, spec)
-    found = dtype or spec.dtype
+    found = dtype or input.dtype
     if not found.is_floating_point:
         what = "Input" if dtype is None else "Optional"
-        raise RuntimeError(f"mean(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. "
-                           f"Got: {found.legacy_name}")
+        raise RuntimeError(f"mean(): could not infer output dtype. {what} dtype must be either a floating point or "
+                           f"complex dtype. Got: {found.legacy_name}")
     return (MeanAll if dim is None else Mean).call(input, dims=dims, keepdim=keepdim, dtype=dtype)
 
 
 class Nansum(Op):
     """The sum along `dims`, nan counting as 0."""
-    names  = "drop"
-    cpu    = lambda x, *, dims, keepdim: np.asarray(add_up(np.where(np.isnan(w := in_float32(x)), 0, w), dims, keepdim)).astype(x.dtype)
+    names = "drop"
+
+    def cpu(x, *, dims, keepdim):
+        wide = in_float32(x)
+        return np.asarray(add_up(np.where(np.isnan(wide), 0, wide), dims, keepdim)).astype(x.dtype, order="C")
+
     grad_x = lambda g, x, dims, keepdim: restore(g, x.shape, dims, keepdim) * (x == x)
 
 
@@ -220,10 +230,11 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """The mean of the elements that are not nan."""
     dims_of(input, dim, "nanmean")
     if not input.is_floating_point():
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype.legacy_name}")
+        raise RuntimeError("nanmean(): expected input to have floating point or complex dtype but got "
+                           f"{input.dtype.legacy_name}")
     if dtype is not None and not dtype.is_floating_point:
-        raise RuntimeError("nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. "
-                           f"Got: {dtype.legacy_name}")
+        raise RuntimeError("nanmean(): could not infer output dtype. Optional dtype must be either a floating point or "
+                           f"complex dtype. Got: {dtype.legacy_name}")
     return nansum(input, dim, keepdim, dtype=dtype) / (input == input).sum(dim, keepdim)
 
 
@@ -244,8 +255,10 @@ def product_of_others(x, dim):
     return left * right
 
 
-def prod_backward(g, x, out, dim):
+def prod_backward(g, out, x, dim=None):
     """Dividing by x is the short way; where an element is zero, the others are multiplied instead."""
+    if dim is None:                                # one number is its own product
+        return g
     if not x.shape[dim]:
         return g.expand(x.shape)
     if bool((x == 0).any()):
@@ -259,7 +272,7 @@ class Prod(Reduction):
     result = "sum"
     cpu    = lambda x, *, dims, keepdim: np.multiply.reduce(x, axis=dims, keepdims=keepdim)
     cuda   = (lambda a, b: a * b, 1)
-    grad_x = lambda g, x, out, dims, keepdim: prod_backward(spread(g, dims, keepdim), x, spread(out, dims, keepdim), dims[0]) if dims else g
+    grad_x = lambda g, x, out, dims, keepdim: prod_backward(*[spread(t, dims, keepdim) for t in (g, out)], x, *dims)
 
 
 class ProdAll(Reduction):
@@ -268,7 +281,7 @@ class ProdAll(Reduction):
     result = "sum"
     cpu    = lambda x, *, dims, keepdim: np.multiply.reduce(x, axis=dims, keepdims=keepdim)
     cuda   = (lambda a, b: a * b, 1)
-    grad_x = lambda g, x, out: prod_backward(g, x.reshape(-1), out, 0).reshape(x.shape)
+    grad_x = lambda g, x, out: prod_backward(g, out, x.reshape(-1), 0).reshape(x.shape)
 
 
 @export("prod")
@@ -318,7 +331,8 @@ class Logsumexp(Op):
         top = np.maximum.reduce(wide, axis=dims, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0)
         out = np.log(np.asarray(add_up(np.exp(wide - top), dims, True))) + top
-        return (out if keepdim else out.reshape([n for d, n in enumerate(x.shape) if d not in dims])).astype(x.dtype)
+        out = out if keepdim else out.reshape([n for d, n in enumerate(x.shape) if d not in dims])
+        return out.astype(x.dtype, order="C")
 
     grad_x = lambda g, x, out, dims, keepdim: spread(g, dims, keepdim) * (x - spread(out, dims, keepdim)).exp()
 

@@ -18,7 +18,7 @@ def carried(ufunc, x, dim):
     floating = x.dtype.kind not in "iub"
     wide = np.atleast_1d(x.astype(np.float64) if floating and x.dtype.itemsize == 2 else x)
     out = ufunc.accumulate(wide, axis=dim, dtype=np.float64 if floating else x.dtype)
-    return out.astype(x.dtype, copy=False).reshape(x.shape)
+    return out.astype(x.dtype, order="C", copy=False).reshape(x.shape)
 
 
 def from_the_end(scan, x, dim):
@@ -85,7 +85,7 @@ def extremes(ufunc, x, dim):
     values = ufunc.accumulate(x1, axis=dim)
     places = np.arange(x1.shape[dim]).reshape([-1 if d == dim else 1 for d in range(x1.ndim)])
     indices = np.maximum.accumulate(np.where((x1 == values) | (x1 != x1), places, 0), axis=dim)
-    return values.reshape(x.shape), indices.reshape(x.shape)
+    return np.asarray(values, order="C").reshape(x.shape), np.asarray(indices, order="C").reshape(x.shape)
 
 
 class RunningExtreme(Op):
@@ -125,7 +125,7 @@ class Logcumsumexp(Op):
 
 
 def logcumsumexp_backward(g, x, out, dim):
-    """g_k = sum over j >= k of g_j exp(x_k - out_j), with the positive and the negative g_j each summed as logarithms."""
+    """The sum over j >= k of g_j exp(x_k - out_j); the positive and the negative g_j each summed as logarithms."""
     def part(g):
         return (from_the_end(logcumsumexp, g.log().masked_fill(g <= 0, -np.inf) - out, dim) + x).exp()
     return part(g) - part(-g)

@@ -32,7 +32,7 @@ class Softmax(Op):
         e = np.asarray(shifted(x, dim))
         np.exp(e, out=e)
         e /= total(e, dim)
-        return e.astype(x.dtype, copy=False)
+        return e.astype(x.dtype, order="C", copy=False)
 
     grad_x = lambda g, out, dim: SoftmaxBackwardData.call(g, out, dim=dim)
 
@@ -55,7 +55,7 @@ class LogSoftmax(Op):
     def cpu(x, *, dim):
         s = np.asarray(shifted(x, dim))
         s -= np.log(total(np.exp(s), dim))
-        return s.astype(x.dtype, copy=False)
+        return s.astype(x.dtype, order="C", copy=False)
 
     grad_x = lambda g, out, dim: LogSoftmaxBackwardData.call(g, out, dim=dim)
 
@@ -81,7 +81,8 @@ def distribution(op, function, input, dim, dtype):
         input = input.to(dtype)
     if input.dtype.category != dtypes.FLOATING:
         last = "lastdim_" if dim == max(input.ndim - 1, 0) else ""
-        raise NotImplementedError(f'"{function}_{last}kernel_impl" not implemented for \'{input.dtype.legacy_name}\'')
+        raise NotImplementedError(f'"{function}_{last}kernel_impl" not implemented for '
+                                  f"'{input.dtype.legacy_name}'")
     return op.call(input, dim=dim)
 
 
@@ -101,8 +102,8 @@ def implicit(function, input, dim, stacklevel):
     """torch's old guess where nn.functional is called without `dim`, with its warning."""
     if dim is not None:
         return dim
-    warnings.warn(f"Implicit dimension choice for {function} has been deprecated. Change the call to include dim=X as an argument.",
-                  UserWarning, stacklevel=stacklevel + 1)
+    warnings.warn(f"Implicit dimension choice for {function} has been deprecated. Change the call to include dim=X as "
+                  "an argument.", UserWarning, stacklevel=stacklevel + 1)
     return 0 if input.ndim in (0, 1, 3) else 1
 
 

@@ -11,7 +11,7 @@ from ..core.op import Op, Reduction
 from ..core.tensor import Tensor
 from . import return_types
 from .extreme import Selection, chosen_of_all, refuse_empty, select, send_back, share
-from .reduce import dims_of, in_float32, one_dim
+from .reduce import dims_of, in_float32, one_dim, spread
 
 
 def order(x, dim, descending=False):
@@ -62,8 +62,10 @@ class Topk(Permuting):
 
 def flag(function, name, value):
     if not isinstance(value, bool):
-        raise TypeError(f"{function}() received an invalid combination of arguments - got ({name}={type(value).__name__}, ), but expected one "
-                        "of:\n * (int dim = -1, bool descending = False)\n * (*, bool stable, int dim = -1, bool descending = False)")
+        raise TypeError(f"{function}() received an invalid combination of arguments - got "
+                        f"({name}={type(value).__name__}, ), but expected one of:\n"
+                        " * (int dim = -1, bool descending = False)\n"
+                        " * (*, bool stable, int dim = -1, bool descending = False)")
     return value
 
 
@@ -199,7 +201,7 @@ def _median(function, whole, along, result, input, dim, keepdim):
 
 @export("median")
 def median(input, dim=None, keepdim=False):
-    """The median of all elements, or (values, indices) along `dim`: of two in the middle the smaller; nan if there is one."""
+    """The median of all, or (values, indices) along `dim`: of two in the middle the smaller; nan if there is one."""
     return _median("median", MedianAll, Median, return_types.median, input, dim, keepdim)
 
 
@@ -256,7 +258,8 @@ def _quantile(function, input, q, dim, keepdim, interpolation, skip_nan):
         out = out + share_above * (rows.gather(-1, rank.ceil().long()) - out)
     out = out.movedim(-1, 0)                                                # (levels, ...)
     if keepdim:
-        out = out.reshape(out.shape[:1] + (1,) * input.ndim) if dim is None else out.unsqueeze(place + 1) if input.ndim else out
+        lost = range(input.ndim) if dim is None else (place,) if input.ndim else ()
+        out = spread(out, [d + 1 for d in lost], False)
     return out if several else out.squeeze(0)
 
 
@@ -275,7 +278,8 @@ def _check_quantile(function, input, q, interpolation):
     elif not 0 <= q <= 1:
         raise RuntimeError(f"{function}() q must be in the range [0, 1] but got {q:g}")
     if interpolation not in INTERPOLATIONS:
-        raise RuntimeError(f"{function}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}")
+        raise RuntimeError(f"{function}() interpolation must be one of linear, lower, higher, midpoint or nearest, but "
+                           f"got {interpolation}")
 
 
 @export("quantile")

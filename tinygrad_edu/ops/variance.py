@@ -20,23 +20,25 @@ def moments(x, dims, keepdim, correction):
     apart = wide - mean
     apart *= apart
     degrees = size - correction
-    variance = np.asarray(np.true_divide(add_up(apart, dims, keepdim), degrees if degrees > 0 else 0), wide.dtype)
+    variance = np.true_divide(add_up(apart, dims, keepdim), degrees if degrees > 0 else 0)
+    variance = np.asarray(variance, wide.dtype, order="C")
     return variance, mean.reshape(variance.shape)
 
 
 def var_backward(g, x, dims, keepdim, correction):
     degrees = count(x.shape, dims) - correction
-    return spread(g, dims, keepdim) * (2 / degrees if degrees else np.inf) * (x - x.mean(dims, keepdim=True) if dims else x - x)
+    apart = x - x.mean(dims, keepdim=True) if dims else x - x
+    return spread(g, dims, keepdim) * (2 / degrees if degrees else np.inf) * apart
 
 
-def std_backward(g, x, out, dims, keepdim, correction):
+def std_backward(g, out, x, dims, keepdim, correction):
     return var_backward((g / (out * 2)).masked_fill(out == 0, 0), x, dims, keepdim, correction)
 
 
 class Var(Op):
     """The variance along `dims`."""
     names  = "drop"
-    cpu    = lambda x, *, dims, keepdim, correction: moments(x, dims, keepdim, correction)[0].astype(x.dtype, copy=False)
+    cpu    = lambda x, *, dims, keepdim, correction: moments(x, dims, keepdim, correction)[0].astype(x.dtype)
     grad_x = lambda g, x, dims, keepdim, correction: var_backward(g, x, dims, keepdim, correction)
 
 
@@ -44,7 +46,7 @@ class Std(Op):
     """The standard deviation along `dims`."""
     names  = "drop"
     cpu    = lambda x, *, dims, keepdim, correction: np.sqrt(moments(x, dims, keepdim, correction)[0]).astype(x.dtype)
-    grad_x = lambda g, x, out, dims, keepdim, correction: std_backward(g, x, out, dims, keepdim, correction)
+    grad_x = lambda g, x, out, dims, keepdim, correction: std_backward(g, out, x, dims, keepdim, correction)
 
 
 def unnamed(x):
@@ -75,7 +77,7 @@ class StdMean(Op):
 
     def backward(ctx, g_std, g_mean):
         x, dims, keepdim = unnamed(ctx.saved[0]), ctx.params["dims"], ctx.params["keepdim"]
-        along = None if g_std is None else std_backward(g_std, x, unnamed(ctx.unpack_out()[0]), **ctx.params)
+        along = None if g_std is None else std_backward(g_std, unnamed(ctx.unpack_out()[0]), x, **ctx.params)
         return add(along, mean_backward(g_mean, x, dims, keepdim))
 
 
@@ -92,10 +94,13 @@ def parsed(function, input, dim, unbiased, keepdim, correction):
     if isinstance(dim, bool):                      # var(False)
         dim, unbiased = None, dim
     if unbiased is not None and (correction is not ... or not isinstance(unbiased, bool)):
-        raise TypeError(f"{function}() received an invalid combination of arguments - got ({type(dim).__name__}, {type(unbiased).__name__}"
-                        f"{'' if correction is ... else f', correction={type(correction).__name__}'}), but expected one of:\n"
+        given = f"{type(dim).__name__}, {type(unbiased).__name__}"
+        given += "" if correction is ... else f", correction={type(correction).__name__}"
+        raise TypeError(f"{function}() received an invalid combination of arguments - got ({given}), but expected one "
+                        "of:\n"
                         " * (tuple of ints dim, bool unbiased = True, bool keepdim = False)\n"
-                        " * (tuple of ints dim, *, Number correction = 1, bool keepdim = False)\n * (bool unbiased = True)")
+                        " * (tuple of ints dim, *, Number correction = 1, bool keepdim = False)\n"
+                        " * (bool unbiased = True)")
     if unbiased is not None:
         correction = int(unbiased)
     correction = 1 if correction is ... or correction is None else correction
@@ -104,20 +109,20 @@ def parsed(function, input, dim, unbiased, keepdim, correction):
         which = "std and var" if function in ("std", "var") else function
         raise RuntimeError(f"{which} only support floating point and complex dtypes")
     if count(input.shape, dims) - correction <= 0 and (input.numel() or 0 in [input.shape[d] for d in dims]):
-        warnings.warn(f"{function}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel "
-                      "divided by output numel).", UserWarning, stacklevel=3)
+        warnings.warn(f"{function}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction"
+                      " factor (input numel divided by output numel).", UserWarning, stacklevel=3)
     return {"dims": dims, "keepdim": keepdim, "correction": correction}
 
 
 @export("var")
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=...):
-    """The variance of all elements or along `dim`: squared distances from the mean, over their number minus `correction` (1)."""
+    """The variance of all elements or along `dim`: squares of distances from the mean, over count - correction (1)."""
     return Var.call(input, **parsed("var", input, dim, unbiased, keepdim, correction))
 
 
 @export("std")
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=...):
-    """The standard deviation of all elements or along `dim`: the square root of `var`. Its gradient is 0 where it is 0."""
+    """The standard deviation of all elements or along `dim`: the root of `var`. Its gradient is 0 where it is 0."""
     return Std.call(input, **parsed("std", input, dim, unbiased, keepdim, correction))
 
 

@@ -13,16 +13,17 @@ from .optimizer import Optimizer, check_one_element, check_variants, next_step, 
 
 
 class Adam(Optimizer):
-    """param -= lr * mean(grad) / (sqrt(mean(grad ** 2)) + eps), both means running ones, corrected for their start at zero.
+    """param -= lr * mean(grad) / (sqrt(mean(grad ** 2)) + eps): running means, corrected for their start at zero.
 
-    betas                    how slowly the two means forget
-    weight_decay             adds weight_decay * param to the gradient; with `decoupled_weight_decay` (AdamW) the parameter
-                             shrinks by lr * weight_decay instead, and the means don't see it
-    amsgrad                  divides by the largest mean of squares so far
-    maximize                 goes uphill
+    betas           how slowly the two means forget
+    weight_decay    adds weight_decay * param to the gradient; with `decoupled_weight_decay` (AdamW) the parameter
+                    shrinks by lr * weight_decay instead, and the means don't see it
+    amsgrad         divides by the largest mean of squares so far
+    maximize        goes uphill
     """
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False, *, foreach=None, maximize=False,
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False, *, foreach=None,
+                 maximize=False,
                  capturable=False, differentiable=False, fused=None, decoupled_weight_decay=False):
         if isinstance(lr, Tensor) and foreach and not capturable:
             raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
@@ -42,8 +43,10 @@ class Adam(Optimizer):
             if isinstance(betas[i], Tensor) and foreach and not capturable:
                 raise ValueError(f"betas[{i}] as a Tensor is not supported for capturable=False and foreach=True")
             check_one_element(f"betas[{i}]", betas[i])
-        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-                                  "maximize": maximize, "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
+        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay,
+                                  "amsgrad": amsgrad,
+                                  "maximize": maximize, "foreach": foreach, "capturable": capturable,
+                                  "differentiable": differentiable,
                                   "fused": fused, "decoupled_weight_decay": decoupled_weight_decay})
         check_variants(foreach, fused, differentiable)
 
@@ -70,7 +73,8 @@ class Adam(Optimizer):
     def on_arrays(self, param, grad, state, group, room):
         beta1, beta2, lr, decay, step_size, root2 = self._numbers(state, group)
         eps, largest = group["eps"], state["max_exp_avg_sq"]._array if group["amsgrad"] else None
-        for p, g, m, v, top, s, d in pieces((param._array, grad._array, state["exp_avg"]._array, state["exp_avg_sq"]._array, largest), room):
+        for p, g, m, v, top, s, d in pieces((param._array, grad._array, state["exp_avg"]._array,
+                                             state["exp_avg_sq"]._array, largest), room):
             if group["maximize"]:
                 g = np.negative(g, d)
             if decay:
@@ -110,7 +114,9 @@ class AdamW(Adam):
     Source: https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html
     """
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False, foreach=None,
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *,
+                 maximize=False, foreach=None,
                  capturable=False, differentiable=False, fused=None):
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize, capturable=capturable,
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
+                         capturable=capturable,
                          differentiable=differentiable, fused=fused, decoupled_weight_decay=True)

@@ -20,7 +20,7 @@ from ..core.tensor import Tensor, copy_of, filled
 from ..nn.hooks import RemovableHandle
 from ..nn.module import typename, zero_gradient
 
-BLOCK = 1 << 16                                    # elements: less costs calls, more leaves the cache (measured: SGD, Adam, 2 MB of it)
+BLOCK = 1 << 16                                    # elements: smaller blocks cost calls, larger ones leave the cache
 
 
 class _Required:
@@ -47,13 +47,15 @@ def _with_hooks(step):
     """A class's `step`, surrounded by the hooks, where there are any."""
     @functools.wraps(step)
     def hooked(self, *args, **kwargs):
-        if not (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre_hooks or _global_post_hooks):
+        if not (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre_hooks
+                or _global_post_hooks):
             return step(self, *args, **kwargs)
         for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
             replaced = hook(self, args, kwargs)
             if replaced is not None:
                 if not isinstance(replaced, tuple) or len(replaced) != 2:
-                    raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}.")
+                    raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got "
+                                       f"{replaced}.")
                 args, kwargs = replaced
         out = step(self, *args, **kwargs)
         for hook in (*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()):
@@ -69,7 +71,8 @@ class Optimizer:
     defaults   options of groups that don't say otherwise
     """
     _HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks", "_optimizer_state_dict_pre_hooks",
-              "_optimizer_state_dict_post_hooks", "_optimizer_load_state_dict_pre_hooks", "_optimizer_load_state_dict_post_hooks")
+              "_optimizer_state_dict_post_hooks", "_optimizer_load_state_dict_pre_hooks",
+              "_optimizer_load_state_dict_post_hooks")
 
     def __init_subclass__(cls):
         if "step" in cls.__dict__:
@@ -79,7 +82,8 @@ class Optimizer:
         self._start()
         self.defaults = defaults
         if isinstance(params, Tensor):
-            raise TypeError(f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {kind_of(params)}")
+            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but "
+                            f"got {kind_of(params)}")
         self.state = defaultdict(dict)
         self.param_groups = []
         groups = list(params)
@@ -107,7 +111,8 @@ class Optimizer:
     def __repr__(self):
         lines = [f"{type(self).__name__} ("]
         for number, group in enumerate(self.param_groups):
-            lines += [f"Parameter Group {number}", *[f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]]
+            lines += [f"Parameter Group {number}", *[f"    {key}: {group[key]}" for key in sorted(group)
+                                                     if key != "params"]]
         return "\n".join(lines) + "\n)"
 
     def add_param_group(self, param_group):
@@ -116,7 +121,8 @@ class Optimizer:
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         params = param_group["params"]
         if isinstance(params, set):
-            raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets will "
+            raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of "
+                            "tensors in sets will "
                             "change between runs. Please use a list instead.")
         params = [params] if isinstance(params, Tensor) else list(params)
         names = [p[0] for p in params if isinstance(p, tuple)]
@@ -136,7 +142,8 @@ class Optimizer:
             param_group.setdefault(name, default)
         if len(params) != len(set(params)):
             import warnings
-            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; see "
+            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause "
+                          "an error; see "
                           "github.com/pytorch/pytorch/issues/40967 for more information", UserWarning, stacklevel=3)
         for group in self.param_groups:
             if ("param_names" in param_group) != ("param_names" in group):
@@ -165,7 +172,7 @@ class Optimizer:
         """The step of an optimizer whose rule treats each parameter by itself.
 
         init_state(param, group) -> what is remembered about the parameter, or None
-        on_arrays(param, grad, state, group, room): the rule on the tensors' numpy arrays, in place; intermediate results in `room`
+        on_arrays(param, grad, state, group, room): the rule on the tensors' numpy arrays, in place, with scratch `room`
         on_tensors(param, grad, state, group): the same rule as tensor operations, for any other backend and for float16
         """
         loss = None
@@ -215,7 +222,8 @@ class Optimizer:
         for group in self.param_groups:
             for param in group["params"]:
                 numbers.setdefault(param, len(numbers))
-            groups.append({**{k: v for k, v in group.items() if k != "params"}, "params": [numbers[p] for p in group["params"]]})
+            groups.append({**{k: v for k, v in group.items() if k != "params"},
+                           "params": [numbers[p] for p in group["params"]]})
         state = {numbers[key] if isinstance(key, Tensor) else key: value for key, value in self.state.items()}
         made = {"state": state, "param_groups": groups}
         for hook in self._optimizer_state_dict_post_hooks.values():
@@ -234,7 +242,8 @@ class Optimizer:
         if len(self.param_groups) != len(saved):
             raise ValueError("loaded state dict has a different number of parameter groups")
         if any(len(own["params"]) != len(new["params"]) for own, new in zip(self.param_groups, saved)):
-            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
+            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's "
+                             "group")
         params = dict(zip(chain.from_iterable(g["params"] for g in saved),
                           chain.from_iterable(g["params"] for g in self.param_groups)))
         state = defaultdict(dict)
@@ -308,7 +317,8 @@ def check_variants(foreach, fused, differentiable, capturable=False):
     if fused and foreach:
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
     if differentiable:
-        raise NotImplementedError("differentiable=True is not supported: steps are never recorded. Write the update as tensor operations "
+        raise NotImplementedError("differentiable=True is not supported: steps are never recorded. Write the update as "
+                                  "tensor operations "
                                   "(new = param - lr * grad) to differentiate through it.")
 
 

@@ -1,0 +1,222 @@
+"""Losses of class indices: nll_loss, cross_entropy; and one_hot's cousin, the loss of ranks and distances.
+
+Which numbers a loss picks is decided by integers on the host; the derivative only moves numbers around.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.export import export, functions
+from ..core.op import Op
+from .loss import reduced, reduction_of
+from .matmul import check_tensors
+from .views import no_names
+
+
+# ---- minus the log-probability of the right class
+def picks(classes, target, weight, ignore_index):
+    """(the class to look at, how much it counts) for each target; torch's error for one that is no class."""
+    kept = target != ignore_index
+    safe = target if kept.all() else np.where(kept, target, 0)
+    if safe.size and not (safe.min() >= 0 and safe.max() < classes):
+        wrong = safe[(safe < 0) | (safe >= classes)].flat[0]
+        raise IndexError(f"Target {wrong} is out of bounds.")
+    safe = safe.astype(np.int64, copy=False)
+    return safe, kept if weight is None else weight[safe] * kept
+
+
+class NllLoss(Op):
+    """-weight[target] * input[..., target, ...] for each target, then the reduction; classes are dimension 1."""
+    def cpu(input, target, weight, *, reduction, ignore_index):
+        safe, scale = picks(input.shape[1], target, weight, ignore_index)
+        found = -np.take_along_axis(input, np.expand_dims(safe, 1), 1).squeeze(1)
+        values = np.where(scale != 0, found * scale, 0) if weight is not None or not scale.all() else found
+        values = values.astype(input.dtype, copy=False)
+        if reduction == "none":
+            return values
+        wide = np.float32 if input.dtype.itemsize == 2 else input.dtype
+        total = values.sum(dtype=wide)
+        return np.asarray(total / scale.sum(dtype=wide) if reduction == "mean" else total).astype(input.dtype, copy=False)
+
+    grad_input = lambda g, input, target, weight, reduction, ignore_index: NllLossBackward.call(
+        g, target, weight, size=input.shape, reduction=reduction, ignore_index=ignore_index)
+
+
+class NllLossBackward(Op):
+    """Zeros of `size` with -g * weight[target] where the target looks: the transpose of NllLoss."""
+    def cpu(g, target, weight, *, size, reduction, ignore_index):
+        safe, scale = picks(size[1], target, weight, ignore_index)
+        scale = scale.astype(g.dtype, copy=False)
+        out = np.zeros(size, g.dtype)
+        each = -g * scale if reduction != "mean" else -g * (scale / scale.sum(dtype=scale.dtype))
+        np.put_along_axis(out, np.expand_dims(safe, 1), np.expand_dims(each, 1), 1)
+        return out
+
+    grad_g = lambda g, target, weight, reduction, ignore_index: NllLoss.call(
+        g, target, weight, reduction=reduction, ignore_index=ignore_index)
+
+
+class NllLoss2D(NllLoss):
+    """The same with positions behind the classes: an image has a class per pixel."""
+    cpu = NllLoss.cpu
+    grad_input = NllLoss.grad_input
+
+
+@export("nn.functional.nll_loss", out=False)
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+    """Minus the log-probability of the target class: input (N, C, ...) or (C), target (N, ...) or ()."""
+    check_tensors("nll_loss_nd", input=input, target=target)
+    return _nll_loss(input, target, weight, ignore_index, reduction_of(reduction, size_average, reduce))
+
+
+def _nll_loss(input, target, weight, ignore_index, reduction):
+    for x in (input, target):
+        no_names(x, "nll_loss")
+    ndim = input.ndim
+    if not ndim:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if ndim != 1 and target.ndim and input.shape[0] != target.shape[0]:
+        raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]}).")
+    check_classes(input, target, weight)
+    params = {"reduction": reduction, "ignore_index": ignore_index}
+    if ndim == 2:
+        return NllLoss.call(input, target, weight, **params)
+    if ndim == 1:
+        out = NllLoss.call(input.unsqueeze(0), target.reshape(1), weight, **params)
+        return out.squeeze(0) if reduction == "none" and not target.ndim else out
+    if ndim == 4:
+        return NllLoss2D.call(input, target, weight, **params)
+    flat = NllLoss2D.call(input.reshape(*input.shape[:2], 1, -1), target.reshape(target.shape[0], 1, -1), weight, **params)
+    return flat.view(target.shape) if reduction == "none" else flat
+
+
+def check_classes(input, target, weight):
+    """Shapes and dtypes of what meets in nll_loss, in torch's order and words."""
+    ndim = input.ndim
+    if ndim <= 2:
+        if target.ndim > 1:
+            raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    elif ndim == 4:
+        if target.ndim != 3:
+            raise RuntimeError(f"only batches of spatial targets supported (3D tensors) but got targets of dimension: {target.ndim}")
+        if target.shape != input.shape[:1] + input.shape[2:]:
+            raise RuntimeError(f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}")
+    elif target.shape != input.shape[:1] + input.shape[2:]:
+        raise RuntimeError(f"Expected target size {list(input.shape[:1] + input.shape[2:])}, got {list(target.shape)}")
+    classes = input.shape[0 if ndim == 1 else 1]
+    if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
+        raise RuntimeError("weight tensor should be defined either for all or no classes" if ndim > 2 else
+                           f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: "
+                           f"{list(weight.shape)}")
+    if target.dtype.name not in ("int64", "uint8"):
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {target.dtype.legacy_name}")
+    if not input.is_floating_point():
+        raise NotImplementedError(f'"nll_loss_out_frame" not implemented for \'{input.dtype.legacy_name}\'')
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(f"expected scalar type {input.dtype.legacy_name} but found {weight.dtype.legacy_name}")
+
+
+# ---- the same of scores that are not normalised
+@export("nn.functional.cross_entropy", out=False)
+def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean",
+                  label_smoothing=0.0):
+    """Minus the log of softmax(input) at the target class; target may also hold a probability for every class.
+
+    input is (N, C, ...) or (C), target (N, ...) or () of class indices, or of input's shape.
+    """
+    check_tensors("cross_entropy_loss", input=input, target=target)
+    reduction = reduction_of(reduction, size_average, reduce)
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
+    dim = 0 if input.ndim == 1 else 1
+    if input.shape == target.shape:
+        return soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, dim)
+    if label_smoothing > 0:
+        return smoothed_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, dim)
+    return _nll_loss(log_softmax(input, dim), target, weight, ignore_index, reduction)
+
+
+def log_softmax(input, dim):
+    return functions["log_softmax"](input, dim)
+
+
+def class_shape(weight, ndim, dim):
+    return weight.view([-1 if d == dim else 1 for d in range(ndim)])
+
+
+def soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, dim):
+    """Targets are probabilities."""
+    if not target.is_floating_point():
+        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {target.dtype.legacy_name}")
+    if ignore_index >= 0:
+        raise RuntimeError("ignore_index is not supported for floating point target")
+    classes = input.shape[dim]
+    if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
+        raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got weight "
+                           f"tensor of shape: {list(weight.shape)}")
+    scores = log_softmax(input, dim)
+    if label_smoothing > 0:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    values = scores * target if weight is None else scores * target * class_shape(weight, input.ndim, dim)
+    if reduction == "none":
+        return -values.sum(dim)
+    return -values.sum() / (input.numel() / classes) if reduction == "mean" else -values.sum()
+
+
+def smoothed_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, dim):
+    """A part of the target's probability is spread over all classes."""
+    scores = log_softmax(input, dim)
+    hard = _nll_loss(scores, target, weight, ignore_index, reduction)
+    ignored = target == ignore_index
+    soft = -(scores if weight is None else scores * class_shape(weight, input.ndim, dim)).sum(dim).masked_fill(ignored, 0.0)
+    if reduction == "mean":
+        kept = ignored.logical_not()
+        counted = kept.sum() if weight is None else weight.gather(0, target.masked_select(kept)).sum()
+        soft = soft.sum() / counted
+    elif reduction == "sum":
+        soft = soft.sum()
+    return hard * (1 - label_smoothing) + soft * (label_smoothing / input.shape[dim])
+
+
+# ---- rankings and distances, put together from other ops
+def where(condition, x, y):
+    return functions["where"](condition, x, y)
+
+
+@export("nn.functional.margin_ranking_loss", out=False)
+def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
+    """max(0, -target * (input1 - input2) + margin): target 1 wants input1 to be larger, -1 smaller."""
+    reduction = reduction_of(reduction, size_average, reduce)
+    if not input1.ndim == input2.ndim == target.ndim:
+        raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+                           f"{input1.shape}, input2: {input2.shape}, target: {target.shape} ")
+    return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
+
+
+@export("hinge_embedding_loss()", "nn.functional.hinge_embedding_loss", out=False)
+def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
+    """The input where the target is 1, max(0, margin - input) where it is -1."""
+    reduction = reduction_of(reduction, size_average, reduce)
+    far = where(target != 1, (margin - input).clamp(min=0), 0.0)
+    return reduced(far + where(target != -1, input, 0.0), reduction)
+
+
+@export("cosine_embedding_loss()", "nn.functional.cosine_embedding_loss", out=False)
+def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
+    """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
+    reduction = reduction_of(reduction, size_average, reduce)
+    product, first, second = ((a * b).sum(-1) for a, b in ((input1, input2), (input1, input1), (input2, input2)))
+    cosine = product / ((first + 1e-12) * (second + 1e-12)).sqrt()
+    near = where(target == 1, 1 - cosine, 0.0)
+    return reduced(near + where(target == -1, (cosine - margin).clamp(min=0), 0.0), reduction)
+
+
+@export("poisson_nll_loss()", "nn.functional.poisson_nll_loss", out=False)
+def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"):
+    """Minus the log-likelihood of counts `target` whose expectation is `input` (or exp(input))."""
+    reduction = reduction_of(reduction, size_average, reduce)
+    values = input.exp() - target * input if log_input else input - target * (input + eps).log()
+    if full:
+        stirling = target * target.log() - target + 0.5 * (2 * np.pi * target).log()
+        values = values + stirling.masked_fill(target <= 1, 0)
+    return reduced(values, reduction)

@@ -1,0 +1,13 @@
+"""Help for programs around the library, under torch's names: so far utils.data.
+
+It knows nothing itself. What it has is loaded when it is first asked for.
+"""
+from __future__ import annotations
+
+import importlib
+
+
+def __getattr__(name):
+    if name == "data":
+        return importlib.import_module(".data", __name__)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
