@@ -43,11 +43,7 @@ def power(x, y):
         return NAN
 
 
-def floor(x):
-    return math.floor(x) if math.isfinite(x) else x
-
-
-RULES = {"truediv": quotient, "mod": remainder, "pow": power, "floordiv": lambda x, y: floor(quotient(x, y))}
+RULES = {"truediv": quotient, "mod": remainder, "pow": power, "floordiv": lambda x, y: x // y if y else quotient(x, y)}
 
 
 def _operator(name):

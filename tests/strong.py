@@ -216,7 +216,7 @@ def check_inplace(sample, device="cpu"):
     if len(outputs) != 1 or outputs[0].shape != first.shape or outputs[0].dtype is not first.dtype:
         return False
     grads = measure.gradients(te, sample.key, outputs, tensors)
-    te.manual_seed(0)
+    measure.seed(te)
     written = eval(expression, {"torch": te}, dict(tensors))
     np.testing.assert_array_equal(measure.host(written), measure.host(outputs[0]), err_msg=expression)
     for name, grad in measure.gradients(te, sample.key, [written], tensors).items():

@@ -13,13 +13,16 @@ REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError
 
 
 def cast(array, dtype):
-    """A drawn input in another dtype; floats become small integers by way of three times their value."""
+    """A drawn input in another dtype; floats become small integers: ten times those in steps of 0.1, three times all others."""
     if dtype.startswith("float"):
         return array.astype(dtype)
     if dtype == "bool":
         return array > 0
-    whole = np.rint(array * 3) if array.dtype.kind == "f" else array
-    return (np.abs(whole) if dtype == "uint8" else whole).astype(dtype)
+    whole = array
+    if array.dtype.kind == "f":
+        tens = np.rint(array * 10)
+        whole = tens if np.abs(tens - array * 10).max(initial=0) < 0.01 else np.rint(array * 3)
+    return (whole - min(0, whole.min(initial=0)) if dtype == "uint8" else whole).astype(dtype)
 
 
 def castable(arrays):
@@ -76,8 +79,13 @@ def tensors_of(torch, sample, arrays, device=None):
     return found
 
 
+def seed(torch):
+    """So that random functions give torch's numbers."""
+    if hasattr(torch, "manual_seed"): torch.manual_seed(0)
+
+
 def evaluate(torch, sample, tensors):
-    if hasattr(torch, "manual_seed"): torch.manual_seed(0)                           # random functions give torch's numbers
+    seed(torch)
     return outputs_of(eval(sample.expression, {"torch": torch}, dict(tensors)))
 
 
@@ -116,7 +124,7 @@ def answer(torch, sample, name, arrays, device=None):
             warnings.simplefilter("ignore")
             outputs = evaluate(torch, sample, tensors)
             grads = gradients(torch, sample.key, outputs, tensors) if differentiate else {}
-    except REFUSALS as error:
+    except Exception as error:
         return {"error": type(error).__name__, "message": str(error).split("\n")[0]}
     return {"outputs": [describe(o) for o in outputs], "values": [host(o) if is_tensor(o) else np.zeros(0) for o in outputs],
             "grads": grads}

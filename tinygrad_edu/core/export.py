@@ -30,6 +30,8 @@ def export(*public, inplace=False, out=True):
             function = operator = short_path(target)
             if any(name.startswith("__") for name in public) and len(target.inputs) == 2:
                 operator = short_path(target, operator=True)
+        if "dim" in getattr(getattr(target, "__code__", None), "co_varnames", ()):
+            function = operator = taking_axis(function)
         with_out = taking_out(function) if out else function
         for name in public:
             if name.startswith("__"):
@@ -51,6 +53,18 @@ def export(*public, inplace=False, out=True):
     return attach
 
 
+def taking_axis(function):
+    """The function with numpy's words too, as torch's: `axis` for `dim`, `keepdims` for `keepdim`."""
+    @functools.wraps(function)
+    def with_axis(*args, **kwargs):
+        if kwargs:
+            for word, ours in (("axis", "dim"), ("keepdims", "keepdim")):
+                if word in kwargs:
+                    kwargs[ours] = kwargs.pop(word)
+        return function(*args, **kwargs)
+    return with_axis
+
+
 def taking_out(function):
     """The function with torch's `out=`: the result is written into a given tensor (or tuple of tensors)."""
     @functools.wraps(function)
@@ -59,8 +73,8 @@ def taking_out(function):
             return function(*args, **kwargs)
         made = function(*args, **kwargs)
         if isinstance(made, Tensor):
-            return Tensor._write_out(out, made, function.__name__)
-        written = [Tensor._write_out(o, m, function.__name__) for o, m in zip(out, made, strict=True)]
+            return Tensor._write_out(out, made, function.__name__, args)
+        written = [Tensor._write_out(o, m, function.__name__, args) for o, m in zip(out, made, strict=True)]
         return type(made)(*written) if hasattr(made, "_fields") else type(made)(written)
     return with_out
 

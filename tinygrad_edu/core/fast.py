@@ -31,7 +31,7 @@ def short_path(op, operator=False):
     refuse = number_or_refuse if operator else number_or_raise
     if has_short_path(op):
         return written_at_first_call(op, refuse)
-    return op.call if len(op.inputs) == 1 else known_operands(op, refuse)
+    return general_path(op) if len(op.inputs) == 1 else known_operands(op, refuse)
 
 
 def has_short_path(op):
@@ -130,10 +130,11 @@ def source_of(op):
         return node_class("Node", op, "0", ["input"]) + CALL_UNARY + forward(op, "Node", ["input"])
     number = op.numbers != "none"
     parts = [node_class("Node", op, "0", ["input", "other"])]
+    chosen = "general(input, other)"
     if number:
         parts += [node_class("NumberNode", op, "-1", ["input", None]),
                   "def with_number(input, other, spec):\n", forward(op, "NumberNode", ["input", None])]
-    chosen = "with_number(input, other, spec) if spec.fast else general(input, other)" if number else "general(input, other)"
+        chosen = "with_number(input, other, spec) if spec.fast else " + chosen
     return "".join([*parts, CALL.format(number=chosen), forward(op, "Node", ["input", "other"])])
 
 
@@ -160,8 +161,9 @@ def forward(op, node, operands):
         return FORWARD.format(arrays=arrays, record="")
     lines = []
     for place in places:
-        lines += [f"edge{place} = {operands[place]}._edge",
-                  f"if edge{place} is None and {operands[place]}._requires_grad:", f"    edge{place} = {operands[place]}"]
+        operand = operands[place]
+        lines += [f"edge{place} = {operand}._edge",
+                  f"if edge{place} is None and {operand}._requires_grad:", f"    edge{place} = {operand}"]
     edges = ", ".join(f"edge{place}" if place in places else "None" for place in range(len(operands)))
     lines += ["if " + " or ".join(f"edge{place} is not None" for place in places) + ":"]
     record = [f"node = new({node})", f"node.edges, node.number, node.spec = ({edges},), next_number(), spec"]
@@ -195,8 +197,9 @@ def node_class(name, op, which, operands):
     """The node with its backward: the checks, the formulas on bare arrays, or on tensors if they are recorded."""
     places, reads = differentiable(op, operands), readers(op, operands)
     saved = [slot for slot in reads if reads[slot]]
-    lines = [f"class {name}(ShortNode):", "    __slots__ = ()", *[f"    {slot} = None" for slot in reads if not reads[slot]],
-             "    def release(self):", f"        {' = '.join([f'self.{slot}' for slot in saved] + ['FREED'])}",
+    lines = [f"class {name}(ShortNode):", "    __slots__ = ()",
+             *[f"    {slot} = None" for slot in reads if not reads[slot]],
+             "    def release(self):", "        " + " = ".join([*[f"self.{slot}" for slot in saved], "FREED"]),
              "    def backward(self, g):"]
     body = [f"{slot} = self.{slot}" for slot in saved]
     if len(places) > 1:
@@ -209,8 +212,9 @@ def node_class(name, op, which, operands):
         elif reads[slot]:
             body += [f"if {slot} is FREED:", "    raise RuntimeError(BACKWARD_TWICE)"]
     if reads["out"]:
-        body += ["if out is not None and (out is FREED or self.out_storage is not None "
-                 "and self.out_storage.version != self.out_version):", "    self.unpack_out()"]
+        body += ["if out is not None:", "    storage = self.out_storage",
+                 "    if out is FREED or storage is not None and storage.version != self.out_version:",
+                 "        self.unpack_out()"]
     if all(is_arithmetic(op.formulas[op.inputs[place]]) for place in places):
         body += ["if not mode.grad:", *["    " + line for line in on_arrays(op, operands, places, reads)]]
     if reads["out"]:
@@ -253,13 +257,24 @@ def on_arrays(op, operands, places, reads):
     return [*lines, f"return {', '.join(results)},"]
 
 
-TOOLS = {"ndarray": np.ndarray, "asarray": np.asarray, "new": new, "Tensor": Tensor, "mode": mode, "anomaly": tape.anomaly,
-         "forward_trace": tape.forward_trace, "enter": cpu.enter, "leave": cpu.leave, "QUIET": cpu.QUIET, "stale": stale,
-         "next_number": next_number, "refuse_inference": refuse_inference, "FREED": FREED, "finish": finish,
-         "ShortNode": ShortNode, "BACKWARD_TWICE": errors.BACKWARD_TWICE}
+TOOLS = {"ndarray": np.ndarray, "asarray": np.asarray, "new": new, "Tensor": Tensor, "mode": mode, "FREED": FREED,
+         "anomaly": tape.anomaly, "forward_trace": tape.forward_trace, "next_number": next_number, "enter": cpu.enter,
+         "leave": cpu.leave, "QUIET": cpu.QUIET, "stale": stale, "refuse_inference": refuse_inference,
+         "finish": finish, "ShortNode": ShortNode, "BACKWARD_TWICE": errors.BACKWARD_TWICE}
 
 
 # ---- operands that are neither tensors of one kind nor plain numbers
+def general_path(op):
+    """`op.call` as a function, which can be a method."""
+    general = op.call
+
+    def call(input):
+        return general(input)
+
+    call.__name__, call.__doc__ = public_name(op), op.__doc__
+    return call
+
+
 def known_operands(op, refuse):
     """The general path of a binary op, after a look at the other operand."""
     general = op.call

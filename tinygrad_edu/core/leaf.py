@@ -32,7 +32,9 @@ class OnTape:
 
     @property
     def requires_grad(self):
-        return self._requires_grad or edge_of(self) is not None
+        if self._requires_grad or edge_of(self) is not None:
+            return True
+        return self._base is not None and self._base.requires_grad
 
     @requires_grad.setter
     def requires_grad(self, flag):

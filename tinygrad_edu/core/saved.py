@@ -32,12 +32,17 @@ def version_of(x):
     return 0 if storage is None else storage.version
 
 
+def short_name(node):
+    """The name of an op in torch's errors: 'Exp' for ExpBackward0."""
+    return node.name().rstrip("0123456789").removesuffix("Backward")
+
+
 def stale(x, version, node=None, number=0):
     """torch's error for a saved tensor that was written to since."""
     edge = x._edge
     if node is None and edge is not None:
         node, number = (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
-    return errors.modified(kind_of(x), x.shape, node.name() if node is not None else None, number,
+    return errors.modified(kind_of(x), x.shape, short_name(node) if node is not None else None, number,
                            version_of(x), version, bool(tape.anomaly))
 
 

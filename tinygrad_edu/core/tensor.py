@@ -126,7 +126,7 @@ class Tensor(OnTape):
             raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the "
                             "tensor to "
                             "host memory first.")
-        if self.requires_grad:
+        if mode.grad and self.requires_grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         self._storage                              # noqa: B018  (numpy may write: the memory is shared from now on)
         return self._array

@@ -81,8 +81,9 @@ class BackwardHookFunction(Function):
 
     @staticmethod
     def forward(ctx, *tensors):
-        ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
-        return tuple([t.view_as(t) for t in tensors])
+        views = tuple([t.view_as(t) for t in tensors])
+        ctx.mark_non_differentiable(*[view for view, t in zip(views, tensors) if not t.requires_grad])
+        return views
 
     @staticmethod
     def backward(ctx, *grads):
@@ -90,7 +91,7 @@ class BackwardHookFunction(Function):
 
 
 class BackwardHook:
-    """One call of a module with full backward hooks: keeps the outputs' gradients until those of the inputs are there."""
+    """One call of a module with full backward hooks: keeps the outputs' gradients until those of the inputs come."""
 
     def __init__(self, module, hooks, pre_hooks):
         self.module, self.hooks, self.pre_hooks = module, hooks, pre_hooks

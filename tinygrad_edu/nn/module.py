@@ -14,7 +14,7 @@ from ..core.tensor import Tensor
 from ..ops.convert import parse_to
 from . import hooks
 from .hooks import RemovableHandle, call_with_hooks
-from .parameter import Buffer, Parameter
+from .parameter import Buffer, Parameter, zero_gradient
 from .state import StateDict
 
 
@@ -50,7 +50,6 @@ def _caster(name):
 class Module(StateDict):
     """Base of all models and layers. Subclasses call `super().__init__()`, assign their parts, and define `forward`."""
 
-    training = True
     _version = 1                                   # of the layout of its state dict
     call_super_init = False
 
@@ -379,12 +378,12 @@ class Module(StateDict):
 
     # ---- hooks
     def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False):
-        """`hook(module, args)` before forward may return other arguments. `with_kwargs`: `hook(module, args, kwargs)`."""
+        """`hook(module, args)` before forward may return other arguments; `with_kwargs` adds an argument `kwargs`."""
         flags = (self._forward_pre_hooks_with_kwargs,) if with_kwargs else ()
         return RemovableHandle(self._forward_pre_hooks, hook, *flags, prepend=prepend)
 
     def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False):
-        """`hook(module, args, output)` after forward may return another output. `always_call`: also if forward fails."""
+        """`hook(module, args, output)` after forward may return another output; `always_call`: even after an error."""
         flags = [d for d, yes in ((self._forward_hooks_with_kwargs, with_kwargs),
                                   (self._forward_hooks_always_called, always_call)) if yes]
         return RemovableHandle(self._forward_hooks, hook, *flags, prepend=prepend)
@@ -433,18 +432,3 @@ def assemble(name, extra, parts):
         return f"{name}({extra[0]})"
     lines = extra + parts
     return f"{name}(" + ("\n  " + "\n  ".join(lines) + "\n" if lines else "") + ")"
-
-
-def zero_gradient(parameter, set_to_none):
-    """Forget a gradient, or cut it off its graph and fill it with zeros."""
-    grad = parameter._grad
-    if grad is None:
-        return
-    if set_to_none:
-        parameter._grad = None
-        return
-    if grad.grad_fn is not None:
-        grad.detach_()
-    else:
-        grad.requires_grad_(False)
-    grad.zero_()

@@ -24,6 +24,8 @@ class Parameter(Tensor):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html
     """
 
+    _printed_as = "tensor"
+
     def __new__(cls, data=None, requires_grad=True):
         out = _share(cls, empty((0,), dtypes.get_default_dtype()) if data is None else data)
         out.requires_grad = requires_grad
@@ -52,6 +54,8 @@ def _rebuild_parameter(data, requires_grad, backward_hooks):
 class Buffer(Tensor):
     """A tensor that belongs to a module's state without being trained; `persistent` ones are saved with it."""
 
+    _printed_as = "tensor"
+
     def __new__(cls, data=None, *, persistent=True):
         data = empty((0,), dtypes.get_default_dtype()) if data is None else data
         out = _share(cls, data)
@@ -61,3 +65,18 @@ class Buffer(Tensor):
 
     def __init__(self, data=None, *, persistent=True):
         pass                                       # all is done in __new__
+
+
+def zero_gradient(parameter, set_to_none):
+    """Forget a gradient, or cut it off its graph and fill it with zeros."""
+    grad = parameter._grad
+    if grad is None:
+        return
+    if set_to_none:
+        parameter._grad = None
+        return
+    if grad.grad_fn is not None:
+        grad.detach_()
+    else:
+        grad.requires_grad_(False)
+    grad.zero_()

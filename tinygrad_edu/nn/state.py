@@ -172,7 +172,7 @@ class StateDict:
         return RemovableHandle(self._state_dict_hooks, hook)
 
     def register_load_state_dict_pre_hook(self, hook):
-        """Before loading: `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, error_msgs)`."""
+        """`hook(module, state_dict, prefix, metadata, strict, missing, unexpected, error_msgs)` before loading."""
         return RemovableHandle(self._load_state_dict_pre_hooks, (hook, True))
 
     def _register_load_state_dict_pre_hook(self, hook, with_module=False):

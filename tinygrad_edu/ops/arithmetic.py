@@ -56,15 +56,17 @@ ONE_BOOL = ("Subtraction, the `-` operator, with a bool tensor is not supported.
 
 def no_bools(*operands):
     """torch's refusals of a subtraction, which depend on both operands."""
+    if not known(*operands):
+        return
     kinds = [v.dtype.category if isinstance(v, Tensor) else dtypes.of_number(v).category for v in operands]
     if kinds == [BOOL, BOOL]:
         raise RuntimeError(BOTH_BOOL)
-    if any(isinstance(v, Tensor) and k == BOOL for v, k in zip(operands, kinds)):
+    if BOOL in kinds:                              # of a tensor or a number
         raise RuntimeError(ONE_BOOL)
 
 
 # ---- sums, products, quotients
-@export("__add__")
+@export("__add__", inplace=True)
 class Add(Elementwise):
     """input + other"""
     cpu    = np.add
@@ -82,8 +84,7 @@ class Sub(Elementwise):
 
     @classmethod
     def call(cls, *inputs):
-        if all(map(known, inputs)):
-            no_bools(*inputs)
+        no_bools(*inputs)
         return super().call(*inputs)
 
 
@@ -97,7 +98,7 @@ class Rsub(Sub):
     grad_y    = lambda g: g
 
 
-export("__sub__")(Sub)
+export("__sub__", inplace=True)(Sub)
 export("__rsub__")(Rsub)
 
 
@@ -152,12 +153,14 @@ def add(input, other, *, alpha=1):
 @export("sub", "subtract", inplace=True)
 def sub(input, other, *, alpha=1):
     """input - alpha * other"""
+    no_bools(input, other)
     return minus(input, scaled(input, other, alpha))
 
 
 @export("rsub()")
 def rsub(input, other, *, alpha=1):
     """other - alpha * input"""
+    no_bools(input, other)
     return minus_from(scaled(other, input, alpha), other)
 
 
@@ -315,6 +318,7 @@ def lerp(input, end, weight):
     for name, value in (("end", end), ("weight", weight)):
         if isinstance(value, Tensor) and value.dtype is not input.dtype:
             raise RuntimeError(f"expected dtype {TYPE_NAMES[input.dtype.name]} for `{name}` but got dtype {TYPE_NAMES[value.dtype.name]}")
+    Lerp.check(input.dtype)
     return (Lerp if isinstance(weight, Tensor) else LerpNumber).call(input, end, weight)
 
 

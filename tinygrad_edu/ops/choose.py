@@ -15,7 +15,7 @@ from ..core.export import export
 from ..core.fast import plain_number
 from ..core.op import Elementwise, common_dtype
 from ..core.tensor import Tensor
-from .arithmetic import known, no_derivative, unless
+from .arithmetic import known, no_derivative
 
 
 def combination(name, values, overloads, **given):
@@ -115,8 +115,7 @@ class Fmin(Elementwise):
 # ---- between two bounds
 class Clamp(Elementwise):
     """input, moved into [min, max]; max where the bounds are crossed. At a bound the gradient goes to the input."""
-    node_name = "ClampBackward0"
-    check     = unless("clamp_cpu", BOOL)
+    node_name = ("ClampBackward0", "ClampBackward0", "ClampBackward1")
     cpu       = lambda x, min, max: np.minimum(np.maximum(x, min), max)
     grad_x    = lambda g, x, min, max: g.where((x >= min) & (x <= max), 0)
     grad_min  = lambda g, x, min, max: g.where((x < min) & (min < max), 0)
@@ -127,67 +126,33 @@ class Clamp(Elementwise):
         return low if low < max or low != low else max
 
 
-class ClampNumber(Clamp):
-    """input, moved between two numbers."""
-    node_name = "ClampBackward1"
-    check     = unless("clamp_scalar_cpu", BOOL)
-    cpu       = Clamp.cpu
-    grad_min  = grad_max = None
-
-
 class ClampMin(Elementwise):
     """input, or min where that is larger."""
-    node_name = "ClampMinBackward1"
+    node_name = ("ClampMinBackward1", "ClampMinBackward1", "ClampMinBackward0")
     cpu       = lambda x, min: np.maximum(x, min)
     cuda      = lambda x, min: x if x > min or x != x else min
     grad_x    = lambda g, x, min: g.where(x >= min, 0)
     grad_min  = lambda g, x, min: g.where(x < min, 0)
 
 
-class ClampMinNumber(ClampMin):
-    """input, or the number min where that is larger."""
-    node_name = "ClampMinBackward0"
-    check     = unless("clamp_min_scalar_cpu", BOOL)
-    cpu       = ClampMin.cpu
-
-
-class ClampMinOnly(ClampMinNumber):
-    """`clamp` without max, which has a name of its own on the tape."""
-    node_name = "ClampBackward1"
-    cpu       = ClampMin.cpu
-
-
-class ClampMinOnlyTensor(ClampMin):
-    """`clamp` without max."""
-    node_name = "ClampBackward0"
-    cpu       = ClampMin.cpu
-
-
 class ClampMax(Elementwise):
     """input, or max where that is smaller."""
-    node_name = "ClampMaxBackward1"
+    node_name = ("ClampMaxBackward1", "ClampMaxBackward1", "ClampMaxBackward0")
     cpu       = lambda x, max: np.minimum(x, max)
     cuda      = lambda x, max: x if x < max or x != x else max
     grad_x    = lambda g, x, max: g.where(x <= max, 0)
     grad_max  = lambda g, x, max: g.where(x > max, 0)
 
 
-class ClampMaxNumber(ClampMax):
-    """input, or the number max where that is smaller."""
-    node_name = "ClampMaxBackward0"
-    check     = unless("clamp_max_scalar_cpu", BOOL)
-    cpu       = ClampMax.cpu
+class ClampMinOnly(ClampMin):
+    """`clamp` without max: the same, under another name on the tape."""
+    node_name = Clamp.node_name
+    cpu       = ClampMin.cpu
 
 
-class ClampMaxOnly(ClampMaxNumber):
+class ClampMaxOnly(ClampMax):
     """`clamp` without min."""
-    node_name = "ClampBackward1"
-    cpu       = ClampMax.cpu
-
-
-class ClampMaxOnlyTensor(ClampMax):
-    """`clamp` without min."""
-    node_name = "ClampBackward0"
+    node_name = Clamp.node_name
     cpu       = ClampMax.cpu
 
 
@@ -196,14 +161,15 @@ OVERLOADS = ("Tensor input, Tensor min = None, Tensor max = None, *, Tensor out 
 C_NAMES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t"}
 
 
-def fitting(input, *bounds):
-    """Bounds of integers must be integers of that type."""
-    dtype = common_dtype((input, *bounds))
+def fitting(kernel, input, *bounds):
+    """torch's refusals: bools between numbers, and bounds that the integer type does not hold."""
+    dtype, numbers = common_dtype((input, *bounds)), [bound for bound in bounds if not isinstance(bound, Tensor)]
+    if dtype.category == BOOL and (numbers or len(bounds) == 2):
+        raise NotImplementedError(f"\"{kernel.replace('_cpu', '_scalar_cpu') if numbers else kernel}\" not implemented for 'Bool'")
     if dtype.category == INTEGER:
-        info = dtypes.iinfo(dtype)
-        for bound in bounds:
-            if not isinstance(bound, Tensor) and not info.min <= bound <= info.max:
-                raise RuntimeError(f"value cannot be converted to type {C_NAMES[dtype.name]} without overflow")
+        info = dtypes.iinfo(dtype)                 # of unsigned types negative numbers are the same bits
+        if any(not min(info.min, -info.max) <= number <= info.max for number in numbers):
+            raise RuntimeError(f"value cannot be converted to type {C_NAMES[dtype.name]} without overflow")
 
 
 @export("clamp", "clip", inplace=True)
@@ -216,12 +182,12 @@ def clamp(input, min=None, max=None):
     tensors = [isinstance(bound, Tensor) for bound in given]
     if not known(*given) or any(tensors) and not all(tensors):
         raise combination("clamp", (input,), OVERLOADS, **{k: v for k, v in (("min", min), ("max", max)) if v is not None})
-    fitting(input, *given)
+    fitting("clamp_cpu", input, *given)
     if max is None:
-        return (ClampMinOnlyTensor if tensors[0] else ClampMinOnly).call(input, min)
+        return ClampMinOnly.call(input, min)
     if min is None:
-        return (ClampMaxOnlyTensor if tensors[0] else ClampMaxOnly).call(input, max)
-    return (Clamp if tensors[0] else ClampNumber).call(input, min, max)
+        return ClampMaxOnly.call(input, max)
+    return Clamp.call(input, min, max)
 
 
 @export("clamp_min", inplace=True)
@@ -231,8 +197,8 @@ def clamp_min(input, min):
     if not known(min):
         raise combination("clamp_min", (input, min), ("Tensor input, Tensor min, *, Tensor out = None",
                                                       "Tensor input, Number min, *, Tensor out = None"))
-    fitting(input, min)
-    return (ClampMin if isinstance(min, Tensor) else ClampMinNumber).call(input, min)
+    fitting("clamp_min_cpu", input, min)
+    return ClampMin.call(input, min)
 
 
 @export("clamp_max", inplace=True)
@@ -242,8 +208,8 @@ def clamp_max(input, max):
     if not known(max):
         raise combination("clamp_max", (input, max), ("Tensor input, Tensor max, *, Tensor out = None",
                                                       "Tensor input, Number max, *, Tensor out = None"))
-    fitting(input, max)
-    return (ClampMax if isinstance(max, Tensor) else ClampMaxNumber).call(input, max)
+    fitting("clamp_max_cpu", input, max)
+    return ClampMax.call(input, max)
 
 
 # ---- replacing

@@ -28,6 +28,9 @@ def picks(classes, target, weight, ignore_index):
 class NllLoss(Op):
     """-weight[target] * input[..., target, ...] for each target, then the reduction; classes are dimension 1."""
     def cpu(input, target, weight, *, reduction, ignore_index):
+        if input.ndim == 1:
+            out = NllLoss.cpu(input[None], target.reshape(1), weight, reduction=reduction, ignore_index=ignore_index)
+            return out.reshape(target.shape) if reduction == "none" else out
         safe, scale = picks(input.shape[1], target, weight, ignore_index)
         found = -np.take_along_axis(input, np.expand_dims(safe, 1), 1).squeeze(1)
         values = np.where(scale != 0, found * scale, 0) if weight is not None or not scale.all() else found
@@ -45,6 +48,9 @@ class NllLoss(Op):
 class NllLossBackward(Op):
     """Zeros of `size` with -g * weight[target] where the target looks: the transpose of NllLoss."""
     def cpu(g, target, weight, *, size, reduction, ignore_index):
+        if len(size) == 1:
+            return NllLossBackward.cpu(g.reshape(-1), target.reshape(1), weight, size=(1, *size), reduction=reduction,
+                                       ignore_index=ignore_index)[0]
         safe, scale = picks(size[1], target, weight, ignore_index)
         scale = scale.astype(g.dtype, copy=False)
         out = np.zeros(size, g.dtype)
@@ -79,11 +85,8 @@ def _nll_loss(input, target, weight, ignore_index, reduction):
         raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]}).")
     check_classes(input, target, weight)
     params = {"reduction": reduction, "ignore_index": ignore_index}
-    if ndim == 2:
+    if ndim <= 2:
         return NllLoss.call(input, target, weight, **params)
-    if ndim == 1:
-        out = NllLoss.call(input.unsqueeze(0), target.reshape(1), weight, **params)
-        return out.squeeze(0) if reduction == "none" and not target.ndim else out
     if ndim == 4:
         return NllLoss2D.call(input, target, weight, **params)
     flat = NllLoss2D.call(input.reshape(*input.shape[:2], 1, -1), target.reshape(target.shape[0], 1, -1), weight, **params)
@@ -168,7 +171,8 @@ def smoothed_cross_entropy(input, target, weight, ignore_index, reduction, label
     scores = log_softmax(input, dim)
     hard = _nll_loss(scores, target, weight, ignore_index, reduction)
     ignored = target == ignore_index
-    soft = -(scores if weight is None else scores * class_shape(weight, input.ndim, dim)).sum(dim).masked_fill(ignored, 0.0)
+    soft = -(scores if weight is None else scores * class_shape(weight, input.ndim, dim)).sum(dim)
+    soft = soft.masked_fill(ignored, 0.0)
     if reduction == "mean":
         kept = ignored.logical_not()
         counted = kept.sum() if weight is None else weight.gather(0, target.masked_select(kept)).sum()
@@ -220,3 +224,27 @@ def poisson_nll_loss(input, target, log_input=True, full=False, size_average=Non
         stirling = target * target.log() - target + 0.5 * (2 * np.pi * target).log()
         values = values + stirling.masked_fill(target <= 1, 0)
     return reduced(values, reduction)
+
+
+@export("triplet_margin_loss()", "nn.functional.triplet_margin_loss", out=False)
+def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None, reduce=None,
+                        reduction="mean"):
+    """max(0, distance to the positive - distance to the negative + margin)."""
+    reduction = reduction_of(reduction, size_average, reduce)
+    distance = functions["nn.functional.pairwise_distance"]
+    far = distance(anchor, negative, p, eps)
+    if swap:
+        other = distance(positive, negative, p, eps)
+        far = where(other < far, other, far)
+    return reduced((margin + distance(anchor, positive, p, eps) - far).clamp(min=0), reduction)
+
+
+@export("nn.functional.gaussian_nll_loss", out=False)
+def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
+    """Minus the log-likelihood of `target` under a normal distribution with mean `input` and variance `var`, at least eps."""
+    reduction = reduction_of(reduction)
+    if bool((var < 0).any()):
+        raise ValueError("var has negative entry/entries")
+    var = where(var < eps, var.detach() * 0 + eps, var)
+    values = 0.5 * (var.log() + (input - target) ** 2 / var)
+    return reduced(values + 0.5 * float(np.log(2 * np.pi)) if full else values, reduction)

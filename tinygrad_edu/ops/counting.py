@@ -31,7 +31,8 @@ def unique_of(x, dim):
 def runs_of(x, dim):
     """Program: a run begins where something differs from its neighbour (nan differs from itself)."""
     shape = x.shape if dim is None else x.shape[dim:dim + 1]
-    rows = x.reshape(-1, 1) if dim is None else np.moveaxis(x, dim, 0).reshape(x.shape[dim], -1)
+    rows = x.reshape(-1, 1) if dim is None else np.moveaxis(x, dim, 0)
+    rows = rows.reshape(len(rows), -1) if x.size else np.zeros((len(rows), 0))
     begins = np.ones(len(rows), bool)
     begins[1:] = (rows[1:] != rows[:-1]).any(1)
     inverse = (np.cumsum(begins) - 1).reshape(shape)
@@ -44,6 +45,8 @@ def _distinct(op, function, input, return_inverse, return_counts, dim):
     if not isinstance(input, Tensor):
         raise wants_tensor(function, input)
     if dim is not None:
+        if not input.ndim:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
         dim = one_dim(input, dim, function)
         if not input.numel() and any(n == 0 for d, n in enumerate(input.shape) if d != dim):
             raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
@@ -89,7 +92,7 @@ def bincount(input, weights=None, minlength=0):
         raise RuntimeError("weights should be 1-d and have the same length as input")
     if not whole:
         raise NotImplementedError(f'"bincount_cpu" not implemented for \'{input.dtype.legacy_name}\'')
-    if weights is None:
+    if weights is None or not input.numel():
         return Bincount.call(input, minlength=minlength)
     if weights.dtype is not dtypes.float32:
         weights = weights.to(dtypes.float64)
@@ -132,9 +135,10 @@ class Searchsorted(Op):
         side = "right" if right else "left"
         if boundaries.ndim == 1:
             return np.asarray(np.searchsorted(boundaries, values, side)).astype(np.int64)
-        rows, wanted = boundaries.reshape(-1, boundaries.shape[-1]), values.reshape(-1, values.shape[-1])
-        found = [np.searchsorted(row, value, side) for row, value in zip(rows, wanted)]
-        return np.array(found, np.int64).reshape(values.shape)
+        found = np.zeros(values.shape, np.int64)
+        for row in np.ndindex(values.shape[:-1]):
+            found[row] = np.searchsorted(boundaries[row], values[row], side)
+        return found
 
 
 @export("searchsorted()")
@@ -149,10 +153,10 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
         raise TypeError("searchsorted(): argument 'sorted_sequence' (position 1) must be Tensor, not "
                         f"{type(sorted_sequence).__name__}")
     shape = sorted_sequence.shape
-    if sorter is not None:
-        sorted_sequence = _sorted_by(sorter, sorted_sequence, told)
     if not shape:
         raise RuntimeError(f"{told}boundaries tensor should have positive dimension, but got 0 dimension")
+    if sorter is not None:
+        sorted_sequence = _sorted_by(sorter, sorted_sequence, told)
     values = input if isinstance(input, Tensor) else sorted_sequence.new_tensor(input, dtype=dtypes.of_number(input))
     if len(shape) > 1 and not values.ndim:
         raise RuntimeError(f"{told}input value can be a scalar only when boundaries tensor dimension is 1, but we got "
@@ -161,6 +165,8 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
         raise RuntimeError(f"{told}boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
                            f"tensor and input value tensor must match, but we got boundaries tensor {list(shape)} and "
                            f"input value tensor {list(values.shape)}")
+    if sorted_sequence.dtype is dtypes.bool_:
+        raise NotImplementedError('"searchsorted_out_cpu" not implemented for \'Bool\'')
     found = Searchsorted.call(sorted_sequence, values, right=right or side == "right")
     return found.int() if out_int32 else found
 

@@ -1,6 +1,6 @@
-"""Tensors out of nothing: constants, ranges, copies of Python data, and bridges to numpy.
+"""Tensors out of nothing: constants and ranges.
 
-Nothing here is on the tape.
+Nothing here is on the tape. Tensors out of other people's data are made in ops.bridges, random ones in ops.random.
 """
 from __future__ import annotations
 
@@ -9,27 +9,56 @@ import math
 import numpy as np
 
 from .. import backends
-from ..core import dtypes, layout, names as dim_names
+from ..core import dtypes, layout as strides_of, names as dim_names
+from ..core.data import fits
 from ..core.export import export
+from ..core.generator import fused
 from ..core.storage import Storage
-from ..core.data import from_data
-from ..core.tensor import Tensor, empty as _empty, filled, from_host, from_storage
+from ..core.tensor import Tensor, empty as uninitialised, from_host, from_storage
 
 
-def sizes_of(size):
-    """Sizes given one by one, or as one sequence; torch's errors for what is neither."""
-    if len(size) == 1 and isinstance(size[0], (tuple, list)):
-        size = size[0]
+# ---- arguments that all constructors share
+def sizes_of(args, name="empty", size=None):
+    """Sizes given one by one, as one sequence, or as `size=`; torch's errors for what is neither."""
+    if size is not None:
+        args = (size,)
+    if not args:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+    one_by_one = not (len(args) == 1 and isinstance(args[0], (tuple, list)))
     shape = []
-    for place, n in enumerate(size):
-        if isinstance(n, Tensor):
+    for place, n in enumerate(args if one_by_one else args[0]):
+        if isinstance(n, Tensor) and n.dtype.category != dtypes.FLOATING:
             n = n.item()
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-            raise TypeError(f"size must be a tuple of ints, but found element of type {type(n).__name__} at pos {place}")
-        if n < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(map(int, size))}")
+        if not isinstance(n, (int, np.integer)) or one_by_one and place == 0 and n.__class__ is bool:
+            if one_by_one and place == 0:
+                raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(n).__name__}")
+            raise TypeError(f"{name}(): argument 'size' failed to unpack the object at pos {place + 1} with error "
+                            f'"type must be tuple of ints,but got {type(n).__name__}"')
         shape.append(int(n))
+    if any(n < 0 for n in shape):
+        if name in ("zeros", "ones"):
+            raise RuntimeError(f"{name}: Dimension size must be non-negative.")
+        raise RuntimeError(f"Trying to create tensor with negative dimension {next(n for n in shape if n < 0)}: {shape}")
     return tuple(shape)
+
+
+PYTHON_TYPES = {int: dtypes.int64, float: dtypes.float64, bool: dtypes.bool_}
+
+
+def dtype_of(name, dtype, otherwise=None):
+    """A constructor's `dtype=`: one of ours, or one of Python's types."""
+    if dtype is None:
+        return otherwise or dtypes.get_default_dtype()
+    if not isinstance(dtype, dtypes.dtype):
+        found = PYTHON_TYPES.get(dtype) if isinstance(dtype, type) else None
+        if found is None:
+            raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+        return found
+    return dtype
+
+
+def checked_names(names, shape):
+    return None if names is None else dim_names.validate(names, len(shape))
 
 
 def finish(out, requires_grad):
@@ -38,279 +67,216 @@ def finish(out, requires_grad):
     return out
 
 
-def checked_names(names, shape):
-    return None if names is None else dim_names.validate(names, len(shape))
+def number(x, name, argument, place):
+    """A Python number, from one or from a tensor or numpy scalar."""
+    if isinstance(x, (np.generic, Tensor)) and (isinstance(x, np.generic) or not x.ndim):
+        x = x.item()
+    if isinstance(x, complex):
+        raise TypeError("complex numbers are not supported")
+    if not isinstance(x, (bool, int, float)):
+        raise TypeError(f"{name}(): argument '{argument}' (position {place}) must be Number, not {type(x).__name__}")
+    return x
 
 
-def _constant(shape, value, dtype, device, requires_grad, names):
-    dtype = dtype or dtypes.get_default_dtype()
-    made = filled(shape, value, dtype, backends.get_backend(device), checked_names(names, shape))
-    return finish(made, requires_grad)
+# ---- constants
+CONSTANTS = {"zeros": 0, "ones": 1, "empty": None}
 
 
-@export("zeros()")
-def zeros(*size, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
-    """Zeros of a shape."""
-    return _constant(sizes_of(size), 0, dtype, device, requires_grad, names)
+def constant(name, shape, value, dtype, device, requires_grad=False, names=None):
+    made = uninitialised(shape, dtype_of(name, dtype), backends.get_backend(device), checked_names(names, shape))
+    return finish(filled(made, value), requires_grad)
 
 
-@export("ones()")
-def ones(*size, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
-    """Ones of a shape."""
-    return _constant(sizes_of(size), 1, dtype, device, requires_grad, names)
+def filled(made, value):
+    """`made` with `value` everywhere (None: as the memory was)."""
+    if value is not None:
+        made._spec.backend.fill(made._array, fits(value, made.dtype))
+    return made
 
 
-@export("empty()")
-def empty(*size, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None, memory_format=None):
-    """Uninitialised memory of a shape."""
-    shape = sizes_of(size)
-    made = _empty(shape, dtype or dtypes.get_default_dtype(), backends.get_backend(device), checked_names(names, shape))
-    return finish(made, requires_grad)
+def like(x, value, dtype=None, device=None, requires_grad=False, memory_format=None):
+    """A tensor of x's shape and names, and with its order of dimensions in memory."""
+    spec = x._spec
+    backend = spec.backend if device is None else backends.get_backend(device)
+    dtype = dtype_of("empty_like", dtype, spec.dtype)
+    strides = dense_strides(spec.shape, spec.strides)
+    if memory_format == "torch.contiguous_format" or strides == strides_of.contiguous_strides(spec.shape):
+        made = uninitialised(spec.shape, dtype, backend, spec.names)
+    else:
+        buffer = backend.empty(x.numel(), dtype)
+        made = from_storage(Storage(buffer, backend, dtype), spec.shape, strides, 0, dtype, spec.names)
+    return finish(filled(made, value), requires_grad)
+
+
+def dense_strides(shape, strides):
+    """Strides without holes that keep the order of dimensions in memory; those of the shape where that is ambiguous."""
+    if strides_of.is_dense(shape, strides):
+        return tuple(strides)
+    if 0 in strides:
+        return strides_of.contiguous_strides(shape)
+    out, step = [0] * len(shape), 1
+    for d in sorted(reversed(range(len(shape))), key=lambda d: strides[d]):
+        out[d] = step
+        step *= shape[d]
+    return tuple(out)
+
+
+def need_tensor(name, input):
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+
+
+def _family(name, value):
+    """zeros, zeros_like and x.new_zeros; so for ones and empty."""
+    says = "Uninitialised memory" if value is None else name.capitalize()
+
+    def make(*args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None, memory_format=None):
+        return constant(name, sizes_of(args, name, size), value, dtype, device, requires_grad, names)
+
+    def make_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+        need_tensor(f"{name}_like", input)
+        return like(input, value, dtype, device, requires_grad, memory_format)
+
+    def make_new(input, *args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+        shape = sizes_of(args, f"new_{name}", size)
+        return constant(f"new_{name}", shape, value, dtype or input.dtype, input.device if device is None else device, requires_grad)
+
+    for spelling, function, says_more in ((f"{name}()", make, "of a shape"), (f"{name}_like()", make_like, "shaped like `input`"),
+                                          (f".new_{name}", make_new, "of a shape, with this tensor's dtype and device")):
+        function.__name__, function.__doc__ = spelling.strip(".()"), f"{says} {says_more}."
+        export(spelling)(function)
+
+
+for _name, _value in CONSTANTS.items():
+    _family(_name, _value)
 
 
 @export("full()")
-def full(size, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, names=None, pin_memory=False):
+def full(size, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
     """One value everywhere; its type decides the dtype."""
-    if isinstance(fill_value, Tensor):
-        dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
-    shape = sizes_of((size,) if isinstance(size, int) else tuple(size))
-    return _constant(shape, fill_value, dtype or dtypes.of_number(fill_value), device, requires_grad, names)
-
-
-def _like(x, value, dtype, device, requires_grad):
-    dtype = dtype or x.dtype
-    backend = x._spec.backend if device is None else backends.get_backend(device)
-    spec = x._spec
-    if spec.contiguous or not layout.is_dense(spec.shape, spec.strides):
-        made = _empty(spec.shape, dtype, backend, spec.names)
-    else:                                          # torch keeps the order of dimensions in memory
-        made = from_storage(Storage(backend.empty(x.numel(), dtype), backend, dtype), spec.shape, spec.strides, 0, dtype, spec.names)
-    if value is not None:
-        backend.fill(made._array, value)
-    return finish(made, requires_grad)
-
-
-@export("zeros_like()")
-def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
-    return _like(input, 0, dtype, device, requires_grad)
-
-
-@export("ones_like()")
-def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
-    return _like(input, 1, dtype, device, requires_grad)
-
-
-@export("empty_like()")
-def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
-    return _like(input, None, dtype, device, requires_grad)
+    if isinstance(fill_value, Tensor) and not fill_value.ndim:
+        dtype = dtype or fill_value.dtype
+    fill_value = number(fill_value, "full", "fill_value", 2)
+    shape = sizes_of((size,), "full")
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
+    return constant("full", shape, fill_value, dtype or dtypes.of_number(fill_value), device, requires_grad, names)
 
 
 @export("full_like()")
 def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
-    return _like(input, fill_value, dtype, device, requires_grad)
-
-
-def _new(name, value):
-    def new(input, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
-        backend = input._spec.backend if device is None else backends.get_backend(device)
-        shape, dtype = sizes_of(size), dtype or input.dtype
-        return finish(_empty(shape, dtype, backend) if value is None else filled(shape, value, dtype, backend), requires_grad)
-    new.__name__ = name
-    export(f".{name}")(new)
-
-
-for _name, _value in (("new_zeros", 0), ("new_ones", 1), ("new_empty", None)):
-    _new(_name, _value)
+    """One value everywhere, shaped like `input` and of its dtype."""
+    need_tensor("full_like", input)
+    return like(input, number(fill_value, "full_like", "fill_value", 2), dtype, device, requires_grad, memory_format)
 
 
 @export(".new_full")
-def new_full(input, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
-    return full(size, fill_value, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
-
-
-@export(".new_tensor")
-def new_tensor(input, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
-    return tensor(data, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
-
-
-# ---- ranges
-def _number(x):
-    return x.item() if isinstance(x, (Tensor, np.generic)) else x
-
-
-@export("arange()")
-def arange(start=0, end=None, step=1, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """start, start + step, ... below `end`. `arange(end)` starts at 0."""
-    if end is None:
-        start, end = 0, start
-    start, end, step = _number(start), _number(end), _number(step)
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (end - start) * step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    if dtype is None:
-        dtype = dtypes.get_default_dtype() if any(isinstance(v, float) for v in (start, end, step)) else dtypes.int64
-    count = math.ceil((end - start) / step)
-    kind = np.float64 if dtype.is_floating_point else np.int64
-    host = np.arange(count).astype(kind) * kind(step) + kind(start)
-    made = from_host(host, dtype, backends.get_backend(device))
-    return finish(made, requires_grad)
-
-
-@export("linspace()")
-def linspace(start, end, steps, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """`steps` numbers from `start` to `end`, both included."""
-    start, end, steps = _number(start), _number(end), int(steps)
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    dtype = dtype or dtypes.get_default_dtype()
-    # as torch: in the type itself, from both ends, so that the halves mirror each other
-    kind = dtype.numpy.type if dtype.itemsize > 2 and dtype.is_floating_point else np.float32 if dtype.is_floating_point else np.float64
-    i = np.arange(steps)
-    step = kind(end - start) / kind(steps - 1) if steps > 1 else kind(0)
-    host = np.where(i < steps // 2, kind(start) + step * i.astype(kind), kind(end) - step * (steps - i - 1).astype(kind)) if steps > 1 else np.full(steps, start, kind)
-    made = from_host(host, dtype, backends.get_backend(device))
-    return finish(made, requires_grad)
-
-
-@export("logspace()")
-def logspace(start, end, steps, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """`base` to the powers `linspace(start, end, steps)`."""
-    dtype = dtype or dtypes.get_default_dtype()
-    host = np.power(float(base), np.linspace(_number(start), _number(end), int(steps)))
-    made = from_host(host, dtype, backends.get_backend(device))
-    return finish(made, requires_grad)
+def new_full(input, size, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """One value everywhere, with this tensor's dtype and device."""
+    return full(size, fill_value, dtype=dtype or input.dtype, device=input.device if device is None else device, requires_grad=requires_grad)
 
 
 @export("eye()")
 def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Ones on the diagonal of an n x m matrix."""
-    if n < 0:
-        raise RuntimeError(f"n must be greater or equal to 0, got {n}")
-    made = from_host(np.eye(n, n if m is None else m), dtype or dtypes.get_default_dtype(), backends.get_backend(device))
-    return finish(made, requires_grad)
+    m = n if m is None else m
+    for letter, size in (("n", n), ("m", m)):
+        if not isinstance(size, (int, np.integer)):
+            raise TypeError(f"eye(): argument '{letter}' (position {'nm'.index(letter) + 1}) must be int, not {type(size).__name__}")
+        if size < 0:
+            raise RuntimeError(f"{letter} must be greater or equal to 0, got {size}")
+    return finish(from_host(np.eye(n, m), dtype_of("eye", dtype), backends.get_backend(device)), requires_grad)
 
 
-# ---- data from outside
-def _constructor(cls, *data, dtype=None, device=None, requires_grad=False):
-    """The old constructor: `Tensor(2, 3)` has that shape (uninitialised), `Tensor([1, 2])` those values."""
-    if len(data) == 1 and not isinstance(data[0], int):
-        made = from_data(data[0], dtype or dtypes.get_default_dtype(), device)
+# ---- ranges
+def _range(host, dtype, device, requires_grad):
+    return finish(from_host(host, dtype, backends.get_backend(device)), requires_grad)
+
+
+def _no_bool(dtype, kernel):
+    if dtype is dtypes.bool_:
+        raise NotImplementedError(f'"{kernel}" not implemented for \'Bool\'')
+
+
+@export("arange()")
+def arange(*bounds, start=0, end=None, step=1, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """start, start + step, ... below `end`. `arange(end)` starts at 0."""
+    if not bounds and end is None or len(bounds) > 3:
+        raise TypeError(f"arange() received an invalid combination of arguments - got ({', '.join(type(b).__name__ for b in bounds)}), "
+                        "but expected one of:\n * (Number end)\n * (Number start, Number end)\n * (Number start, Number end, Number step)")
+    if len(bounds) == 1 and end is None:
+        end = bounds[0]
+    elif bounds:
+        start, end, step = (*bounds, *(end, step)[len(bounds) - 1:])
+    start, end, step = (number(v, "arange", word, 1) for v, word in ((start, "start"), (end, "end"), (step, "step")))
+    if dtype is None and not any(isinstance(v, float) for v in (start, end, step)):
+        dtype = dtypes.int64
+    dtype = dtype_of("arange", dtype)
+    _no_bool(dtype, "arange_cpu")
+    if dtype is dtypes.int64:
+        start, end, step = int(start), int(end), int(step)
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    count = -((start - end) // step) if dtype is dtypes.int64 else math.ceil((end - start) / step)
+    if dtype.category != dtypes.FLOATING:
+        host = np.arange(count, dtype=np.int64) * np.int64(int(step)) + np.int64(int(start))
     else:
-        made = _empty(data if data else (0,), dtype or dtypes.get_default_dtype(), backends.get_backend(device))
-    if cls is not Tensor:
-        made.__class__ = cls
-    made._requires_grad = requires_grad
-    return made
+        host = _in_lanes(start, step, count, dtype)
+    return _range(host, dtype, device, requires_grad)
 
 
-Tensor.__new__ = staticmethod(_constructor)
+def _in_lanes(start, step, count, dtype):
+    """start + step * i, bit for bit as torch's code for AVX2: the first of each group of lanes is rounded, then the others are added."""
+    kind = np.float32 if dtype.itemsize == 2 else np.float64
+    i, lanes = np.arange(count), 32 // dtype.itemsize
+    first = np.where(i < count // (2 * lanes) * 2 * lanes, i // lanes * lanes, i)
+    base = fused(first.astype(kind), kind(step), kind(start)).astype(dtype.numpy).astype(kind)
+    return fused((i - first).astype(kind), kind(step), base)
 
 
-@export("tensor()")
-def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None):
-    """A copy of numbers, nested sequences, a numpy array or a tensor, as a leaf.
-
-    Floats become the default dtype, ints int64, bools bool; arrays keep theirs.
-    """
-    if isinstance(data, Tensor):
-        import warnings
-        warnings.warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-                      "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).", UserWarning, stacklevel=2)
-        device = data.device if device is None else device
-    made = from_data(data, dtype, device)
-    if names is not None:
-        made = from_host(made._host(), made.dtype, made._spec.backend, dim_names.validate(names, made.ndim))
-    return finish(made, requires_grad)
+@export("linspace()")
+def linspace(start, end, steps, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """`steps` numbers from `start` to `end`, both included."""
+    dtype = dtype_of("linspace", dtype)
+    host = _linspace("linspace", start, end, steps, dtype)
+    _no_bool(dtype, "linspace_cpu")
+    return _range(host, dtype, device, requires_grad)
 
 
-@export("scalar_tensor()")
-def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
-    return tensor(s, dtype=dtype or dtypes.get_default_dtype(), device=device, requires_grad=requires_grad)
+def _linspace(name, start, end, steps, dtype):
+    """As torch: in the type itself, from both ends, so that the halves mirror each other."""
+    for word, value in (("start", start), ("end", end)):
+        if isinstance(value, Tensor) and value.ndim:
+            raise RuntimeError(f"{name} only supports 0-dimension{'al' if name == 'linspace' else ''} start and end tensors, but got {word} "
+                               f"with {value.ndim} dimension(s).")
+    start, end = number(start, name, "start", 1), number(end, name, "end", 2)
+    if not isinstance(steps, (int, np.integer)):
+        raise TypeError(f"{name}(): argument 'steps' (position 3) must be int, not {type(steps).__name__}")
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    kind = dtype.numpy.type if dtype.category == dtypes.FLOATING else np.float64
+    i = np.arange(steps)
+    if steps < 2:
+        return np.full(steps, start, kind)
+    if dtype.category != dtypes.FLOATING:
+        start, end = int(start), int(end)
+    start, end, ahead = kind(start), kind(end), i < steps // 2
+    step = kind((end - start) / kind(steps - 1))
+    if dtype.category == dtypes.FLOATING and dtype.itemsize > 2:
+        return np.where(ahead, fused(i.astype(kind), step, start), fused((steps - i - 1).astype(kind), -step, end))
+    wide = np.float64 if kind is np.float64 else np.float32
+    reach = (wide(step) * np.where(ahead, i, steps - i - 1).astype(wide)).astype(kind)
+    return np.where(ahead, start + reach, end - reach)
 
 
-@export("from_numpy()")
-def from_numpy(ndarray):
-    """A tensor over the memory of a numpy array: what is written to one is seen by the other."""
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    dtype = dtypes.from_numpy(ndarray.dtype)
-    if not ndarray.dtype.isnative:
-        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders is "
-                         "currently not supported.")
-    if any(s < 0 for s in ndarray.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
-                         "supported. (You can probably work around this by making a copy of your array  with array.copy().) ")
-    if not ndarray.flags.writeable:
-        import warnings
-        warnings.warn("The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to this "
-                      "tensor will result in undefined behavior. You may want to copy the array to protect its data or make it writable "
-                      "before converting it to a tensor. This type of warning will be suppressed for the rest of this program.",
-                      UserWarning, stacklevel=2)
-        ndarray = ndarray.copy()                   # torch would write into protected memory
-    step = ndarray.itemsize
-    if any(s % step for s in ndarray.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
-    strides = tuple(s // step for s in ndarray.strides)
-    if ndarray.flags.c_contiguous:
-        buffer = ndarray.reshape(-1)
-        strides = layout.contiguous_strides(ndarray.shape)
-    else:
-        buffer = np.lib.stride_tricks.as_strided(ndarray, (layout.extent(ndarray.shape, strides),), (step,))
-    out = from_storage(Storage(buffer, backends.CPU, dtype), ndarray.shape, strides, 0, dtype)
-    return out
-
-
-@export("as_tensor()")
-def as_tensor(data, dtype=None, device=None):
-    """`data` as a tensor, without a copy where possible (a tensor, or a numpy array on the CPU)."""
-    if isinstance(data, np.ndarray):
-        data = from_numpy(data)
-    elif not isinstance(data, Tensor):
-        return tensor(data, dtype=dtype, device=device)
-    return data.to(device=device or data.device, dtype=dtype or data.dtype)
-
-
-@export("asarray()")
-def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
-    """`as_tensor`, with a say on copying."""
-    out = as_tensor(obj, dtype=dtype, device=device)
-    if copy and (out is obj or isinstance(obj, np.ndarray)):
-        out = out.clone()
-    return finish(out.detach() if isinstance(obj, Tensor) and not requires_grad and out is not obj else out, requires_grad)
-
-
-@export("from_dlpack()")
-def from_dlpack(ext_tensor):
-    """A tensor over memory that another library offers by the DLPack protocol."""
-    class _Host:                                   # numpy asks for these two only
-        def __init__(self, other):
-            self.other = other
-
-        def __dlpack__(self, **kwargs):
-            try:
-                return self.other.__dlpack__(**kwargs)
-            except TypeError:
-                return self.other.__dlpack__()
-
-        def __dlpack_device__(self):
-            return self.other.__dlpack_device__()
-    found = np.from_dlpack(_Host(ext_tensor))
-    if not found.flags.writeable:
-        # numpy marks what it imports read-only; the memory is the other library's, and torch shares it writable
-        pointer = found.__array_interface__["data"][0]
-        holder = type("_Memory", (), {"__array_interface__": {**found.__array_interface__, "data": (pointer, False)}, "keep": found})()
-        found = np.asarray(holder)
-    return from_numpy(found)
-
-
-def _dlpack(x, *, stream=None, max_version=None, dl_device=None, copy=None):
-    if x.requires_grad:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    return x.numpy().__dlpack__(**({} if max_version is None else {"max_version": max_version}))
-
-
-Tensor.__dlpack__ = _dlpack
-Tensor.__dlpack_device__ = lambda x: (1, 0)
-
-
+@export("logspace()")
+def logspace(start, end, steps, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """`base` to the powers `linspace(start, end, steps)`."""
+    dtype = dtype_of("logspace", dtype)
+    with np.errstate(all="ignore"):
+        host = np.power(float(base), _linspace("logspace", start, end, steps, dtypes.float64))
+    return _range(host, dtype, device, requires_grad)

@@ -1,1 +1,110 @@
-"""embedding."""
+"""embedding and one_hot: integers as rows of a table, and as rows of zeros with a one.
+
+The table's gradient is the rows' gradients added up where the integers say.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.export import export, functions
+from ..core.leaf import kind_of
+from ..core.op import Op, common_backend
+from ..core.tensor import Tensor, bump
+from .matmul import check_tensors
+from .views import no_names
+
+
+class Embedding(Op):
+    """weight[indices]; with `hide` the rows of padding_idx read as zeros."""
+    def cpu(weight, indices, *, padding_idx, scale_grad_by_freq, hide=False):
+        if indices.size and not (indices.min() >= 0 and indices.max() < weight.shape[0]):
+            raise IndexError("index out of range in self")
+        out = weight[indices]
+        if hide and padding_idx >= 0:
+            out[indices == padding_idx] = 0
+        if hide and scale_grad_by_freq:
+            out /= counts(indices, weight.shape[0])[indices][..., None]
+        return np.asarray(out)
+
+    grad_weight = lambda g, indices, shape, padding_idx, scale_grad_by_freq: EmbeddingDenseBackward.call(
+        g, indices, rows=shape[0], padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq)
+
+
+class EmbeddingDenseBackward(Op):
+    """A table of zeros with the rows of g added where the indices say; the row of padding_idx stays zero."""
+    def cpu(g, indices, *, rows, padding_idx, scale_grad_by_freq):
+        out = np.zeros((rows, g.shape[-1]), g.dtype)
+        flat, each = indices.reshape(-1), g.reshape(-1, g.shape[-1])
+        order = np.argsort(flat, kind="stable")
+        found, starts = np.unique(flat[order], return_index=True)
+        if found.size:
+            out[found] = np.add.reduceat(each[order], starts, axis=0)
+        if scale_grad_by_freq:
+            out /= np.maximum(counts(indices, rows), 1)[:, None]
+        if padding_idx >= 0:
+            out[padding_idx] = 0
+        return out
+
+    grad_g = lambda g, indices, padding_idx, scale_grad_by_freq: Embedding.call(
+        g, indices, padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq, hide=True)
+
+
+def counts(indices, rows):
+    return np.bincount(indices.reshape(-1), minlength=rows)
+
+
+@export("nn.functional.embedding", out=False)
+def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
+    """The rows of `weight` (num_embeddings, size) that the integers `input` name: shape (*input.shape, size).
+
+    The row `padding_idx` gets no gradient. With `max_norm` rows that are longer are first shortened, in place.
+    """
+    check_tensors("embedding", input=input, weight=weight)
+    for x in (input, weight):
+        no_names(x, "embedding")
+    if padding_idx is not None:
+        if not -weight.shape[0] <= padding_idx < weight.shape[0]:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx %= weight.shape[0]
+    if weight.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    if input.dtype.name not in ("int64", "int32"):
+        found = "CPUBoolType" if input.dtype.name == "bool" else kind_of(input)
+        raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+                           f"{found} instead (while checking arguments for embedding)")
+    if sparse:
+        raise RuntimeError("embedding: sparse gradients are not supported, use sparse=False")
+    common_backend((weight, input))
+    if max_norm is not None:
+        shorten(weight, input, max_norm, norm_type)
+    return Embedding.call(weight, input, padding_idx=-1 if padding_idx is None else padding_idx, scale_grad_by_freq=scale_grad_by_freq)
+
+
+def shorten(weight, indices, max_norm, norm_type):
+    """Rows that are used and longer than max_norm are scaled down to it."""
+    backend, table = weight._spec.backend, np.array(weight._host())
+    used = np.unique(indices._host())
+    norms = np.linalg.norm(table[used].astype(np.float64), norm_type, axis=1)
+    long = norms > max_norm
+    table[used[long]] *= (max_norm / (norms[long] + 1e-7))[:, None].astype(table.dtype)
+    backend.copy(weight._array, backend.as_array(backend.from_numpy(table, weight.dtype), weight.shape, (weight.shape[1], 1), 0, weight.dtype))
+    bump(weight)
+
+
+@export("nn.functional.one_hot", out=False)
+def one_hot(tensor, num_classes=-1):
+    """Integers as rows of zeros with a one at their place: (*) -> (*, num_classes); -1 takes as many as needed."""
+    if not isinstance(tensor, Tensor) or tensor.dtype.name != "int64":
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    found = tensor._host()
+    if not found.size:
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    elif found.min() < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    elif num_classes == -1:
+        num_classes = int(found.max()) + 1
+    elif found.max() >= num_classes:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    classes = functions["arange"](num_classes, device=tensor.device)
+    return (tensor.unsqueeze(-1) == classes).to(tensor.dtype)

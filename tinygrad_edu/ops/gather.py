@@ -10,6 +10,7 @@ from ..core import dtypes, layout
 from ..core.export import export
 from ..core.op import Op, number_as
 from ..core.tensor import Tensor, filled
+from .index import copied
 from .views import dim_of, reshape
 
 
@@ -162,7 +163,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
         if reduce not in ("add", "multiply"):
             raise RuntimeError("reduce argument must be either add or multiply.")
         full = src if isinstance(src, Tensor) else filled(index.shape, number_as(src, input.dtype), input.dtype, input._spec.backend)
-        return scatter_reduce(input.detach(), dim, index, full.detach(), "sum" if reduce == "add" else "prod")
+        return ScatterCombined.call(input, index, full, dim=dim, reduce="sum" if reduce == "add" else "prod")
     if isinstance(src, Tensor):
         return Scatter.call(input, index, src, dim=dim)
     return ScatterValue.call(input, index, dim=dim, value=number_as(src, input.dtype))
@@ -210,6 +211,15 @@ def identity(reduce, dtype):
             return np.iinfo(dtype).min if reduce == "amax" else np.iinfo(dtype).max
         return -np.inf if reduce == "amax" else np.inf
     return 1 if reduce == "prod" else 0
+
+
+class ScatterCombined(Op):
+    """scatter with reduce=: torch has no derivative for it, and says so when one is asked for."""
+    node_name = "NotImplemented"
+    cpu = lambda x, index, src, *, dim, reduce: ScatterReduce.cpu(x, index, src, dim=dim, reduce=reduce, include_self=True)
+
+    def backward(ctx, g):
+        raise RuntimeError("derivative for aten::scatter is not implemented")
 
 
 # ---- the gradients of scatter_reduce: (to x, to src)
@@ -375,7 +385,7 @@ def index_copy(input, dim, index, source):
 class IndexFill(Op):
     """x with one number written into the slices at the indices."""
     def cpu(x, index, *, dim, value):
-        out = x.copy(order="K")
+        out = copied(x)
         (out if out.ndim else out.reshape(1))[at(dim, index)] = value
         return out
     grad_x = lambda g, index, dim: g.index_fill(dim, index, 0)

@@ -16,7 +16,7 @@ from ..core.export import export
 from ..core.op import Op, number_as
 from ..core.tensor import Tensor, filled
 from .slices import select, slice_
-from .views import alias, reshape, unsqueeze
+from .views import alias, expand, reshape, unsqueeze
 
 INDEX_NAMES = tuple([f"index{i}" for i in range(64)])
 INDEX_TYPES = ("int64", "int32", "bool", "uint8")
@@ -49,7 +49,7 @@ class IndexPut(Op):
     saves = INDEX_NAMES
 
     def cpu(x, values, *indices, places, accumulate):
-        out = x.copy(order="K")
+        out = copied(x)
         key = key_of(indices, places)
         if accumulate:
             add_at(out, key, values)
@@ -66,6 +66,11 @@ class IndexPut(Op):
         if ctx.edges[1] is not None:
             to_values = Index.call(g, *indices, places=places)
         return to_x, to_values
+
+
+def copied(x):
+    """A copy in the same order of memory, unless x has elements that share a place."""
+    return x.copy(order="C" if 0 in x.strides else "K")
 
 
 def add_at(array, key, values):
@@ -88,7 +93,7 @@ def put(x, indices, places, values, accumulate=False):
 
 
 # ---- a key, taken apart
-def look(x, key):
+def look(x, key, writing=False):
     """(view of x, tensors of indices, places): what remains once ints, slices, None and Ellipsis are done."""
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         if not x.ndim:
@@ -96,29 +101,31 @@ def look(x, key):
                              "C++ to convert a "
                              "0-dim tensor to a number")
         return _select(x, 0, key, 0), (), ()
-    parts = [_part(k) for k in (key if isinstance(key, tuple) else _as_tuple(key))]
-    if parts == [slice(None)] and not x.ndim or x.ndim == 0 and len(parts) == 1 and isinstance(parts[0], slice):
+    if isinstance(key, slice) and not x.ndim:
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
-    taken = sum(_consumes(k) for k in parts)
+    parts = [_part(k) for k in (key if isinstance(key, tuple) else _as_tuple(key))]
+    taken = sum(map(_consumes, parts))
     if taken > x.ndim:
         raise IndexError(f"too many indices for tensor of dimension {x.ndim}")
-    ellipsis_left, dim, whole, indices = x.ndim - taken, 0, x, {}
+    left, dim, whole, indices = x.ndim - taken, 0, x, {}
     for place, part in enumerate(parts):
         if part is Ellipsis:
-            dim, ellipsis_left = dim + ellipsis_left, 0 if ellipsis_left else ellipsis_left
+            dim, left = dim + left, 0
         elif part is None:
             x, dim = unsqueeze(x, dim), dim + 1
         elif isinstance(part, slice):
-            x, dim = slice_(x, dim, part.start, part.stop, 1 if part.step is None else part.step), dim + 1
+            if part != slice(None, None, None) or isinstance(key, slice) and not writing:
+                x = slice_(x, dim, part.start, part.stop, 1 if part.step is None else part.step)
+            dim += 1
         elif isinstance(part, int):
             x = _select(x, dim, part, place)
         else:
-            if not part.ndim:                      # a 0-d mask: a dimension of size one or zero
+            if not part.ndim:                      # a 0-d mask: a new dimension of size one or zero
                 x, part = unsqueeze(x, dim), reshape(part, 1)
             indices[dim] = part
-            dim += part.ndim if part.dtype is dtypes.bool_ else 1
+            dim += _consumes(part)
     if not indices:
-        return (alias(x) if x is whole else x), (), ()
+        return (x if x is not whole or writing else alias(x)), (), ()
     places, at = [], 0
     while at <= max(indices):
         places.append(at in indices)
@@ -218,7 +225,7 @@ def prepare(x, indices, places):
                                  f"{list(x.shape)} at index {dim + wrong}")
             hosts += [(int(host.sum()),)] * k.ndim
         else:
-            check_bounds(host, dim, x.shape[dim])
+            check_bounds(host, len(hosts), x.shape[dim])
             hosts.append(host.shape)
         ready.append(k)
         dim += _consumes(k)
@@ -260,14 +267,19 @@ def _setitem(x, key, value):
                             f"{kind.__module__ + '.' if kind.__module__ == 'numpy' else ''}{kind.__name__} to a torch."
                             f"{x.dtype.legacy_name}Tensor")
         value = filled((), number_as(value, x.dtype), x.dtype, x._spec.backend)
-    view, indices, places = look(x, key)
+    if key is False:
+        return
+    view, indices, places = look(x, key, writing=True)
+    single = not value.ndim
     ones = next((d for d, size in enumerate(value.shape) if size != 1), value.ndim)
     if ones:                                       # as torch: leading dimensions of size one don't count
         value = reshape(value, value.shape[ones:])
-    if not indices:
-        view.copy_(value)
-    else:
+    if indices:
         view._index_put_(indices, places, value)
+    elif single:
+        view.fill_(value)
+    else:
+        view.copy_(value if value.shape == view.shape else expand(value, view.shape))
 
 
 Tensor.__getitem__ = _getitem
@@ -277,10 +289,6 @@ Tensor.__setitem__ = _setitem
 @export("._index_put", inplace=True)
 def _index_put(x, indices, places, values, accumulate=False):
     indices, common = prepare(x, indices, places)
-    if values.dtype is not x.dtype:
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {x.dtype.legacy_name} for "
-                           "the destination and "
-                           f"{values.dtype.legacy_name} for the source.")
     shape = result_shape(x, indices, places, common)
     try:
         fits = layout.broadcast_shapes(tuple(values.shape), shape) == shape
@@ -290,6 +298,10 @@ def _index_put(x, indices, places, values, accumulate=False):
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
                            "indexing result of shape "
                            f"{list(shape)}")
+    if values.dtype is not x.dtype:
+        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {x.dtype.legacy_name} for "
+                           "the destination and "
+                           f"{values.dtype.legacy_name} for the source.")
     if values._spec.backend is not x._spec.backend and not values.ndim:
         values = values.to(x.device)
     return put(x, indices, places, values, accumulate)

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from ..core import layout
+from ..core import dtypes, layout
 from ..core.export import export, functions
 from ..core.mode import mode, no_grad
 from ..core.op import Op
@@ -47,10 +47,12 @@ class Loss(Op):
 
     @classmethod
     def call(cls, *inputs, reduction, **params):
+        if cls.kernel:
+            found = dtypes.promote_types(inputs[0].dtype, inputs[1].dtype)
+            if not found.is_floating_point:
+                raise NotImplementedError(f'"{cls.kernel}" not implemented for \'{found.legacy_name}\'')
         with no_grad():
             values = cls.value(*inputs, **params)
-            if not values.is_floating_point() and cls.kernel:
-                raise NotImplementedError(f'"{cls.kernel}" not implemented for \'{values.dtype.legacy_name}\'')
             out = reduced(values, reduction)
         if mode.grad:
             count = values.numel() if reduction == "mean" else 1
@@ -142,7 +144,7 @@ class HuberLoss(Loss):
     """Quadratic up to a difference of delta, linear beyond."""
     kernel = "huber_cpu"
     cpu         = lambda input, target, *, reduction, factor, delta: None      # computed by `value`
-    value       = staticmethod(lambda input, target, delta: bent((input - target).abs(), delta))
+    value       = staticmethod(lambda input, target, delta: bent((input - target).abs(), delta).to(input.dtype))
     grad_input  = lambda g, input, target, factor, delta: (input - target).clamp(-delta, delta) * (g * factor)
     grad_target = lambda g, input, target, factor, delta: (target - input).clamp(-delta, delta) * (g * factor)
 
@@ -268,9 +270,10 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
         raise NotImplementedError(f'"log_sigmoid_cpu" not implemented for \'{input.dtype.legacy_name}\'')
     if not target.is_floating_point():
         raise RuntimeError(f"result type {input.dtype.legacy_name} can't be cast to the desired output type {target.dtype.legacy_name}")
-    for x in (pos_weight, weight):
-        if x is not None:
-            layout.broadcast_shapes(input.shape, x.shape)
+    if pos_weight is not None:
+        layout.broadcast_shapes(pos_weight.shape, input.shape)
+    if weight is not None:
+        layout.broadcast_shapes(input.shape, weight.shape)
     return BinaryCrossEntropyWithLogits.call(input, target, weight, pos_weight, reduction=reduction)
 
 

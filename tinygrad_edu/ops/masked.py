@@ -10,6 +10,7 @@ from ..core.op import Elementwise, Op, common_backend, number_as
 from ..core.record import record
 from ..core.tensor import Tensor, from_array
 from .gather import tensor_argument
+from .index import copied
 from .join import cat
 from .views import expand, reshape
 
@@ -24,7 +25,7 @@ class MaskedFill(Elementwise):
     @classmethod
     def call(cls, x, mask, value):
         backend = common_backend((x, mask))
-        shape = layout.broadcast_shapes(x.shape, mask.shape)
+        shape = layout.broadcast_shapes(mask.shape, x.shape)
         names = cls.name_result((x, mask), {})
         number = value.item() if isinstance(value, Tensor) else value
         arrays = [x._array, mask._array, number_as(number, x.dtype)]
@@ -88,7 +89,7 @@ class MaskedScatter(Op):
     saves = ("mask",)
 
     def cpu(x, mask, source):
-        out = x.copy(order="K")
+        out = copied(x)
         out[mask] = source.reshape(-1)[:np.count_nonzero(mask)]
         return out
 

@@ -112,6 +112,8 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     summed, chosen = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = vector_norm(A, 1, summed, keepdim, dtype=dtype)
     chosen -= not keepdim and chosen > summed      # one dimension fewer stands before it
+    if ord > 0 and not sums.shape[chosen]:         # of no sums the largest is 0
+        return vector_norm(sums.detach(), 1, chosen, keepdim)
     return sums.amax(chosen, keepdim) if ord > 0 else sums.amin(chosen, keepdim)
 
 

@@ -110,7 +110,7 @@ def raised(input, exponent):
     return PowNumber.call(input, exponent)
 
 
-export("__pow__")(raised)
+export("__pow__", inplace=True)(raised)
 
 
 @export("pow", inplace=True)

@@ -58,7 +58,7 @@ def wants_tensor(function, x):
 
 
 def restore(g, shape, dims, keepdim):
-    """A reduction's gradient, brought back to the shape of its input: a view, or memory of its own where that is little."""
+    """A reduction's gradient, brought back to the shape of its input: a view, or a copy where that is little memory."""
     spec = g._spec
     if mode.grad or not spec.fast or layout.numel(shape) > LARGE:
         return spread(g, dims, keepdim).expand(shape)
@@ -149,7 +149,8 @@ def whole(op, divide):
         if mode.grad or size > LARGE or g._spec.dtype is not spec.dtype:
             return op.grad_x(g, spec.shape),
         array = np.empty(spec.shape, spec.dtype.numpy)
-        array.fill(g._array.item() / size if divide else g._array.item())
+        if size:
+            array.fill(g._array.item() / size if divide else g._array.item())
         out = new(Tensor)
         out._array, out._spec = array, spec
         return out,

@@ -126,9 +126,12 @@ class Logcumsumexp(Op):
 
 def logcumsumexp_backward(g, x, out, dim):
     """The sum over j >= k of g_j exp(x_k - out_j); the positive and the negative g_j each summed as logarithms."""
-    def part(g):
-        return (from_the_end(logcumsumexp, g.log().masked_fill(g <= 0, -np.inf) - out, dim) + x).exp()
-    return part(g) - part(-g)
+    lowest = dtypes.finfo(g.dtype).min             # not -inf: that minus itself is nan in the second derivative
+    log = g.abs().log()
+
+    def part(others):
+        return (from_the_end(logcumsumexp, log.masked_fill(others, lowest) - out, dim) + x).exp()
+    return part(g <= 0) - part(g >= 0)
 
 
 @export("logcumsumexp")
@@ -158,28 +161,33 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     return out
 
 
-def _panels(y, x, dx, dim):
-    """The areas between neighbours under a broken line."""
-    dim = one_dim(y, dim, "trapezoid")
-    size = y.shape[dim] - 1
-    heights = y.narrow(dim, 1, size) + y.narrow(dim, 0, size)
+def _panels(function, y, x, dx, dim):
+    """Twice the areas between neighbours under a broken line."""
+    dim = one_dim(y, dim, function)
+    if y.dtype is dtypes.bool_ or x is not None and x.dtype is dtypes.bool_:
+        which = "`y`" if x is None else "`x` or `y`"
+        raise RuntimeError(f"{function}: received a bool input for {which}, but bool is not supported")
+    size = max(y.shape[dim] - 1, 0)
+    heights = y.narrow(dim, min(1, y.shape[dim]), size) + y.narrow(dim, 0, size)
     if x is None:
-        return heights * dx / 2, dim
+        return heights * dx, dim
     widths = diff(x, dim=dim if x.ndim == y.ndim else -1)
     if x.ndim == 1:
         widths = widths.reshape([-1 if d == dim else 1 for d in range(y.ndim)])
-    return heights * widths / 2, dim
+    return heights * widths, dim
 
 
 @export("trapezoid()", "trapz()")
 def trapezoid(y, x=None, *, dx=1, dim=-1):
     """The area under the points (x, y), or under y with equal steps dx, by the trapezoidal rule along `dim`."""
-    areas, dim = _panels(y, x, dx, dim)
-    return areas.sum(dim)
+    areas, dim = _panels("trapezoid", y, x, dx, dim)
+    if not y.shape[dim]:
+        return y.detach().sum(dim, dtype=y.dtype)
+    return areas.sum(dim) / 2
 
 
 @export("cumulative_trapezoid()")
 def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
     """The areas under the points up to each one, from the second on."""
-    areas, dim = _panels(y, x, dx, dim)
-    return areas.cumsum(dim)
+    areas, dim = _panels("cumulative_trapezoid", y, x, dx, dim)
+    return areas.cumsum(dim) / 2

@@ -62,7 +62,8 @@ def select(input, dim, index):
     dim, index = dim_of(input, dim), int(index)
     size = spec.shape[dim]
     if not -size <= index < size:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(spec.shape)} at dimension {dim}")
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(spec.shape)} at dimension "
+                         f"{dim}")
     index %= size
     return Select.of(input, without(spec.shape, dim), without(spec.strides, dim), input._offset + index * spec.strides[dim],
                      None if spec.names is None else without(spec.names, dim), dim=dim, index=index)
@@ -82,7 +83,7 @@ def slice_(input, dim=0, start=None, end=None, step=1):
     count = max(0, -(-(end - start) // step))
     return Slice.of(input, spec.shape[:dim] + (count,) + spec.shape[dim + 1:],
                     spec.strides[:dim] + (spec.strides[dim] * step,) + spec.strides[dim + 1:],
-                    input._offset + (start * spec.strides[dim] if count or start < spec.shape[dim] else 0), spec.names,
+                    input._offset + start * spec.strides[dim], spec.names,
                     dim=dim, start=start, end=end, step=step)
 
 
@@ -174,7 +175,8 @@ def as_strided(input, size, stride, storage_offset=None):
     have, need = input._storage.buffer, layout.extent(size, stride, offset)
     if need > len(have):
         unit = input.dtype.itemsize
-        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {unit} requiring a "
+        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
+                           f"itemsize {unit} requiring a "
                            f"storage size of {need * unit} are out of bounds for storage of size {len(have) * unit}")
     return AsStrided.of(input, size, stride, offset, geometry=(size, stride, offset), own=(input._spec.strides, input._offset))
 
@@ -186,17 +188,13 @@ def _several(kind, x, parts, join):
         outs = tuple(parts)
     edge = receiver(x) if mode.grad and x.is_floating_point() else None
     for out in outs:
-        out._view_of = None
+        out._view_of = "multi" if mode.grad else "inference" if mode.inference else "no_grad"
     if edge is not None:
         node = new(kind)
         node.edges, node.number, node.count = (edge,), next_number(), len(outs)
         node.join, node.spec, node.output_specs = join, x._spec, [o._spec for o in outs]
         for nr, out in enumerate(outs):
             out._edge = tape.Output(node, nr)
-            out._view_of = f"multi {kind.__name__} {nr}"
-    elif not mode.grad:
-        for out in outs:
-            out._view_of = "no_grad"
     return outs
 
 
@@ -249,7 +247,8 @@ def split(tensor, split_size_or_sections, dim=0):
     if isinstance(split_size_or_sections, (list, tuple)):
         sizes, kind = list(split_size_or_sections), SplitWithSizesBackward0
         if sum(sizes) != size or any(s < 0 for s in sizes):
-            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at dimension {dim}), "
+            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at "
+                               f"dimension {dim}), "
                                f"but got split_sizes={sizes}")
     else:
         each, kind = int(split_size_or_sections), SplitBackward0

@@ -38,14 +38,14 @@ class Softmax(Op):
 
 
 class SoftmaxBackwardData(Op):
-    """(g - sum(g * out)) * out: what softmax's gradient is made of."""
-    def cpu(g, out, *, dim):
-        wide_g, wide = in_float32(g), in_float32(out)
-        part = np.asarray(wide_g * wide)
-        return np.asarray(part - wide * total(part, dim)).astype(g.dtype, copy=False)
+    """(grad - sum(grad * y)) * y, for y = softmax(x): what softmax's gradient is made of."""
+    def cpu(grad, y, *, dim):
+        wide = in_float32(y)
+        part = np.asarray(in_float32(grad) * wide)
+        return np.asarray(part - wide * total(part, dim)).astype(grad.dtype, copy=False)
 
-    grad_g   = lambda g, out, dim: SoftmaxBackwardData.call(g, out, dim=dim)
-    grad_out = lambda h, g, out, dim: h * (g - along(g * out, dim)) - g * along(h * out, dim)
+    grad_grad = lambda g, y, dim: SoftmaxBackwardData.call(g, y, dim=dim)
+    grad_y    = lambda g, grad, y, dim: g * (grad - along(grad * y, dim)) - grad * along(g * y, dim)
 
 
 class LogSoftmax(Op):
@@ -61,13 +61,13 @@ class LogSoftmax(Op):
 
 
 class LogSoftmaxBackwardData(Op):
-    """g - exp(out) * sum(g): what log_softmax's gradient is made of."""
-    def cpu(g, out, *, dim):
-        wide = in_float32(g)
-        return np.asarray(wide - np.exp(in_float32(out)) * total(wide, dim)).astype(g.dtype, copy=False)
+    """grad - exp(y) * sum(grad), for y = log_softmax(x): what log_softmax's gradient is made of."""
+    def cpu(grad, y, *, dim):
+        wide = in_float32(grad)
+        return np.asarray(wide - np.exp(in_float32(y)) * total(wide, dim)).astype(grad.dtype, copy=False)
 
-    grad_g   = lambda h, out, dim: h - along(h * out.exp(), dim)
-    grad_out = lambda h, g, out, dim: -h * out.exp() * along(g, dim)
+    grad_grad = lambda g, y, dim: g - along(g * y.exp(), dim)
+    grad_y    = lambda g, grad, y, dim: -g * y.exp() * along(grad, dim)
 
 
 def along(x, dim):

@@ -7,11 +7,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.export import export
-from ..core.op import Op, Reduction
+from ..core.op import Op
 from ..core.tensor import Tensor
 from . import return_types
 from .extreme import Selection, chosen_of_all, refuse_empty, select, send_back, share
-from .reduce import dims_of, in_float32, one_dim, spread
+from .reduce import in_float32, one_dim, spread, wants_tensor
 
 
 def order(x, dim, descending=False):
@@ -134,17 +134,19 @@ def flat_kth(x, place):
     return kth(x.reshape(-1), (0,), False, place)[0] if x.size else np.full((), np.nan, x.dtype)
 
 
-class MedianAll(Reduction):
+class MedianAll(Op):
     """The median of everything."""
     node_name = "MedianBackward0"
-    cpu    = lambda x, *, dims, keepdim: flat_kth(x, middle)
+    names  = "none"
+    cpu    = lambda x: flat_kth(x, middle)
     grad_x = lambda g, x, out: share(g, chosen_of_all(x, out), None)
 
 
-class NanmedianAll(Reduction):
+class NanmedianAll(Op):
     """The median of everything that is not nan."""
     node_name = "NanmedianBackward0"
-    cpu    = lambda x, *, dims, keepdim: flat_kth(x, middle_number)
+    names  = "none"
+    cpu    = lambda x: flat_kth(x, middle_number)
     grad_x = lambda g, x, out: share(g, chosen_of_all(x, out), None)
 
 
@@ -190,9 +192,10 @@ def refuse_bool(program, x):
 
 def _median(function, whole, along, result, input, dim, keepdim):
     if dim is None:
-        dims = dims_of(input, None, function)
+        if not isinstance(input, Tensor):
+            raise wants_tensor(function, input)
         refuse_bool("median_cpu", input)
-        return whole.call(input, dims=dims)
+        return whole.call(input)
     dims = (one_dim(input, dim, function),)
     refuse_bool("median_out", input)
     refuse_empty("median():", input, dims, None)

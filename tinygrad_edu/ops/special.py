@@ -97,7 +97,7 @@ def erfc(x):
     return where_only(size <= 0.46875, lambda x: 1 - erf_small(x), x, np.where(x < 0, 2 - far, far))
 
 
-@export("erf", "special.erf", inplace=True)
+@export("erf", inplace=True)
 class Erf(Elementwise):
     """The error function: how much of a normal distribution of variance 1/2 lies in [-input, input]."""
     result = "float"
@@ -106,7 +106,7 @@ class Erf(Elementwise):
     grad_x = lambda g, x: g * ((-(x * x)).exp() * (2 / SQRT_PI))
 
 
-@export("erfc", "special.erfc", inplace=True)
+@export("erfc", inplace=True)
 class Erfc(Elementwise):
     """1 - erf(input), also where it is tiny."""
     result = "float"
@@ -134,7 +134,7 @@ def erfinv(y):
     return np.copysign(np.where(size == 1, np.inf, x), y)
 
 
-@export("erfinv", "special.erfinv", inplace=True)
+@export("erfinv", inplace=True)
 class Erfinv(Elementwise):
     """The number whose error function is input."""
     result = "float"
@@ -218,7 +218,7 @@ def lgamma(x):
     return np.where((x == 0) | np.isinf(x), np.inf, out)
 
 
-@export("lgamma", "special.gammaln", inplace=True)
+@export("lgamma", inplace=True)
 class Lgamma(Elementwise):
     """The logarithm of |gamma(input)|."""
     result = "float"
@@ -241,7 +241,7 @@ def digamma(x):
     return np.where(x == 0, np.copysign(np.inf, -x), np.where(x == np.inf, np.inf, out))
 
 
-@export("digamma", "special.digamma", "special.psi", inplace=True)
+@export("digamma", inplace=True)
 class Digamma(Elementwise):
     """The derivative of lgamma."""
     result = "float"
@@ -303,7 +303,7 @@ class Polygamma(Elementwise):
         return out
 
 
-@export("polygamma()", "special.polygamma")
+@export("polygamma()")
 def polygamma(n, input):
     """The n-th derivative of digamma (for n > 1 at input > 0)."""
     if n < 0:
@@ -318,7 +318,7 @@ def _polygamma(input, n):
 
 
 # ---- more that needs care
-@export("sinc", "special.sinc", inplace=True)
+@export("sinc", inplace=True)
 class Sinc(Elementwise):
     """sin(pi x) / (pi x), and 1 at 0."""
     result = "float"
@@ -350,7 +350,7 @@ class Logit(Elementwise):
         return (g / (x * (1 - x))).where(inside, 0 if eps is not None else math.nan)
 
 
-@export("logit", "special.logit", inplace=True)
+@export("logit", inplace=True)
 def logit(input, eps=None):
     """The inverse of sigmoid; with eps, of input moved into [eps, 1 - eps]."""
     if eps is not None and not isinstance(eps, (int, float)):
@@ -358,7 +358,7 @@ def logit(input, eps=None):
     return Logit.call(input, eps=eps)
 
 
-@export("xlogy", "special.xlogy", inplace=True)
+@export("xlogy", inplace=True)
 class Xlogy(Elementwise):
     """input * log(other), and 0 where input is 0 (unless other is nan)."""
     numbers   = "overloads"

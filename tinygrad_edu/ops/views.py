@@ -32,7 +32,7 @@ class View(Op):
         out = view_of(x, shape, strides, x._offset if offset is None else offset, dim_names)
         if mode.grad:
             edge = receiver(x) if x._spec.dtype.category == dtypes.FLOATING else None
-            if edge is not None:
+            if edge is not None or x._base is not None and x._base.requires_grad and x.is_floating_point():
                 node = new(cls.node)
                 node.edges, node.number = (edge,), next_number()
                 node.params, node.specs = params, (x._spec,)
@@ -40,10 +40,9 @@ class View(Op):
                 if tape.anomaly:
                     node.trace = tape.forward_trace()
                 out._edge = node
-            if x._view_of is not None:
-                out._view_of = x._view_of
+            out._view_of = x._view_of
         else:
-            out._view_of = x._view_of or ("inference" if mode.inference else "no_grad")
+            out._view_of = "inference" if mode.inference else "no_grad"
         return out
 
 
@@ -115,7 +114,8 @@ def view(input, *shape, dtype=None):
     shape = layout.infer_size(sizes_of(shape), input.numel())
     strides = layout.view_strides(spec.shape, spec.strides, shape)
     if strides is None:
-        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension "
+                           "spans across two "
                            "contiguous subspaces). Use .reshape(...) instead.")
     return Reshape.of(input, shape, strides)
 
@@ -215,8 +215,10 @@ def permute(input, *dims):
     """Dimensions in the order `dims`."""
     dims = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     if len(dims) != input.ndim:
-        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-                           f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(dims)}")
+        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length "
+                           "of the desired "
+                           f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = "
+                           f"{len(dims)}")
     dims = tuple(dim_of(input, d) for d in dims)
     if len(set(dims)) != len(dims):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -261,7 +263,8 @@ def movedim(input, source, destination):
     source = (source,) if isinstance(source, (int, str)) else tuple(source)
     destination = (destination,) if isinstance(destination, (int, str)) else tuple(destination)
     if len(source) != len(destination):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number of "
+        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain "
+                           "the same number of "
                            f"dims as destination ({list(destination)} dims)")
     source, destination = [dim_of(input, d) for d in source], [dim_of(input, d) for d in destination]
     rest = iter(d for d in range(input.ndim) if d not in source)
@@ -271,8 +274,10 @@ def movedim(input, source, destination):
 def _T(x):
     if x.ndim not in (0, 2):
         import warnings
-        warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error "
-                      "in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` "
+        warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and "
+                      "it will throw an error "
+                      "in a future release. Consider `x.mT` to transpose batches of matrices or "
+                      "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` "
                       "to reverse the dimensions of a tensor.", UserWarning, stacklevel=2)
     return permute(x, *range(x.ndim)[::-1]) if x.ndim != 2 else permute(x, 1, 0)
 
@@ -343,17 +348,20 @@ def expand(input, *sizes, implicit=False):
     spec = input._spec
     lead = len(sizes) - input.ndim
     if lead < 0:
-        raise RuntimeError(f"expand({input.type()}{{{list(spec.shape)}}}, size={list(sizes)}): the number of sizes provided ({len(sizes)}) must be "
+        raise RuntimeError(f"expand({input.type()}{{{list(spec.shape)}}}, size={list(sizes)}): the number of sizes "
+                           f"provided ({len(sizes)}) must be "
                            f"greater or equal to the number of dimensions in the tensor ({input.ndim})")
     shape = list(sizes)
     for d, size in enumerate(sizes):
         mine = spec.shape[d - lead] if d >= lead else None
         if size == -1:
             if mine is None:
-                raise RuntimeError(f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {d}")
+                raise RuntimeError("The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
+                                   f"dimension {d}")
             shape[d] = mine
         elif mine is not None and mine != size and mine != 1:
-            raise RuntimeError(f"The expanded size of the tensor ({size}) must match the existing size ({mine}) at non-singleton dimension {d}.  "
+            raise RuntimeError(f"The expanded size of the tensor ({size}) must match the existing size ({mine}) at "
+                               f"non-singleton dimension {d}.  "
                                f"Target sizes: {list(sizes)}.  Tensor sizes: {list(spec.shape)}")
     strides = layout.broadcast_strides(spec.shape, spec.strides, shape)
     dim_names = None if spec.names is None else (None,) * lead + spec.names

@@ -101,11 +101,11 @@ class Adam(Optimizer):
             else:
                 grad = grad.add(param, alpha=decay)
         mean, squares = state["exp_avg"], state["exp_avg_sq"]
-        mean.add_(grad - mean, alpha=1 - beta1)
-        squares.mul_(beta2).add_(grad * (1 - beta2) * grad)
+        mean.lerp_(grad, 1 - beta1)
+        squares.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         if group["amsgrad"]:
             squares = state["max_exp_avg_sq"].copy_(state["max_exp_avg_sq"].maximum(squares))
-        param.add_(mean * -step_size / (squares.sqrt() / root2).add_(group["eps"]))
+        param.addcdiv_(mean, (squares.sqrt() / root2).add_(group["eps"]), value=-step_size)
 
 
 class AdamW(Adam):

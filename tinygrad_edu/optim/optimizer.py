@@ -18,7 +18,8 @@ from ..core.leaf import kind_of
 from ..core.mode import enable_grad, no_grad
 from ..core.tensor import Tensor, copy_of, filled
 from ..nn.hooks import RemovableHandle
-from ..nn.module import typename, zero_gradient
+from ..nn.module import typename
+from ..nn.parameter import zero_gradient
 
 BLOCK = 1 << 16                                    # elements: smaller blocks cost calls, larger ones leave the cache
 
@@ -46,10 +47,11 @@ def register_optimizer_step_post_hook(hook):
 def _with_hooks(step):
     """A class's `step`, surrounded by the hooks, where there are any."""
     @functools.wraps(step)
-    def hooked(self, *args, **kwargs):
+    def hooked(*args, **kwargs):                   # hooks see, and may replace, all arguments: self is the first
+        self = args[0]
         if not (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre_hooks
                 or _global_post_hooks):
-            return step(self, *args, **kwargs)
+            return step(*args, **kwargs)
         for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
             replaced = hook(self, args, kwargs)
             if replaced is not None:
@@ -57,7 +59,7 @@ def _with_hooks(step):
                     raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got "
                                        f"{replaced}.")
                 args, kwargs = replaced
-        out = step(self, *args, **kwargs)
+        out = step(*args, **kwargs)
         for hook in (*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()):
             hook(self, args, kwargs)
         return out
@@ -111,8 +113,8 @@ class Optimizer:
     def __repr__(self):
         lines = [f"{type(self).__name__} ("]
         for number, group in enumerate(self.param_groups):
-            lines += [f"Parameter Group {number}", *[f"    {key}: {group[key]}" for key in sorted(group)
-                                                     if key != "params"]]
+            lines += [""] * (number > 0) + [f"Parameter Group {number}"]
+            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join(lines) + "\n)"
 
     def add_param_group(self, param_group):

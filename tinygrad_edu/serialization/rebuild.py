@@ -35,7 +35,8 @@ def rebuild_tensor_v2(self, storage, offset, size, stride, requires_grad, hooks,
     count, shape = len(storage.buffer), tuple(size)
     if offset > count or layout.extent(shape, stride, offset) > count:
         raise RuntimeError("Trying to resize storage that is not resizable\n"
-                           f"sizes {list(size)}, strides {list(stride)}, storage offset {offset} need more than the {count} elements of the storage")
+                           f"sizes {list(size)}, strides {list(stride)}, storage offset {offset} need more than the "
+                           f"{count} elements of the storage")
     try:
         out = from_storage(storage, shape, tuple(stride), offset)
     except (ValueError, OverflowError, MemoryError) as error:
@@ -197,9 +198,9 @@ class Storages:
         if data is None:
             raise corrupt(f"locating file data/{key}: file not found")
         if len(data) != count * dtype.itemsize:
-            raise RuntimeError(
-                f"record size ({len(data)} bytes) does not match expected size ({count * dtype.itemsize} bytes = {count} "
-                f"elements * {dtype.itemsize} bytes/element) for dtype {dtype.legacy_name}")
+            raise RuntimeError(f"record size ({len(data)} bytes) does not match expected size "
+                               f"({count * dtype.itemsize} bytes = {count} elements * {dtype.itemsize} bytes/element) "
+                               f"for dtype {dtype.legacy_name}")
         if dtype is dtypes.bool_:
             data = data != 0                       # a bool with another bit pattern would be neither true nor false
         host = data.view(dtype.numpy)
@@ -228,8 +229,8 @@ def moved(storage, location):
     kind = location.partition(":")[0]
     if kind not in backends._backends:
         if kind == "cuda":
-            raise RuntimeError("Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. "
-                               "If you are running on a CPU-only machine, please use torch.load with "
+            raise RuntimeError("Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is "
+                               "False. If you are running on a CPU-only machine, please use torch.load with "
                                "map_location=torch.device('cpu') to map your storages to the CPU.")
         raise RuntimeError("don't know how to restore data location of torch.storage.UntypedStorage "
                            f"(tagged with {location})")

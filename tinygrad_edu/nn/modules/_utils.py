@@ -8,8 +8,9 @@ from .. import init
 from ..parameter import Parameter
 
 
-def empty_parameter(shape, device, dtype):
-    return Parameter(functions["empty"](shape, device=device, dtype=dtype))
+def empty_parameter(shape, device, dtype, wanted=True):
+    """A Parameter still to be filled, or None for one that a layer was told to do without."""
+    return Parameter(functions["empty"](shape, device=device, dtype=dtype)) if wanted else None
 
 
 def single(x):

@@ -22,7 +22,7 @@ class _BatchNorm(Module):
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         for name, wanted in (("weight", affine), ("bias", affine and bias)):
-            self.register_parameter(name, empty_parameter((num_features,), device, dtype) if wanted else None)
+            self.register_parameter(name, empty_parameter((num_features,), device, dtype, wanted))
         statistics = (None,) * 3
         if track_running_stats:
             statistics = (functions["zeros"](num_features, device=device, dtype=dtype),

@@ -90,7 +90,7 @@ class Sequential(_InOrder):
     def insert(self, index, module):
         """Add a module at a place."""
         if not isinstance(module, Module):
-            raise AssertionError(f"module should be of type: {Module}")
+            raise AssertionError("module should be of type: <class 'torch.nn.modules.module.Module'>")
         count = len(self)
         if not -count <= index <= count:
             raise IndexError(f"Index out of range: {index}")

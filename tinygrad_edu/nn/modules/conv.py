@@ -32,12 +32,12 @@ class _Conv(Module):
                 raise ValueError("padding='same' is not supported for strided convolutions")
         if padding_mode not in PADDING_MODES:
             raise ValueError(f"padding_mode must be one of {set(PADDING_MODES)}, but got padding_mode='{padding_mode}'")
-        self.in_channels, self.out_channels, self.kernel_size, self.stride = in_channels, out_channels, kernel_size, stride
-        self.padding, self.dilation, self.output_padding = padding, dilation, output_padding
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        self.stride, self.padding, self.dilation, self.output_padding = stride, padding, dilation, output_padding
         self.groups, self.padding_mode = groups, padding_mode
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         self.weight = empty_parameter((first, second // groups, *kernel_size), device, dtype)
-        self.register_parameter("bias", empty_parameter((out_channels,), device, dtype) if bias else None)
+        self.register_parameter("bias", empty_parameter((out_channels,), device, dtype, bias))
         self.reset_parameters()
 
     def reset_parameters(self):

@@ -28,7 +28,7 @@ class Linear(Module):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.weight = empty_parameter((out_features, in_features), device, dtype)
-        self.register_parameter("bias", empty_parameter((out_features,), device, dtype) if bias else None)
+        self.register_parameter("bias", empty_parameter((out_features,), device, dtype, bias))
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -49,7 +49,7 @@ class Bilinear(Module):
         super().__init__()
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         self.weight = empty_parameter((out_features, in1_features, in2_features), device, dtype)
-        self.register_parameter("bias", empty_parameter((out_features,), device, dtype) if bias else None)
+        self.register_parameter("bias", empty_parameter((out_features,), device, dtype, bias))
         self.reset_parameters()
 
     def reset_parameters(self):

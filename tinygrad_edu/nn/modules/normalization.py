@@ -16,7 +16,7 @@ class LayerNorm(Module):
         super().__init__()
         self.normalized_shape, self.eps, self.elementwise_affine = single(normalized_shape), eps, elementwise_affine
         for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            self.register_parameter(name, empty_parameter(self.normalized_shape, device, dtype) if wanted else None)
+            self.register_parameter(name, empty_parameter(self.normalized_shape, device, dtype, wanted))
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -27,7 +27,8 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+                f"bias={self.bias is not None}")
 
 
 class RMSNorm(Module):
@@ -36,8 +37,7 @@ class RMSNorm(Module):
     def __init__(self, normalized_shape, eps=None, elementwise_affine=True, device=None, dtype=None):
         super().__init__()
         self.normalized_shape, self.eps, self.elementwise_affine = single(normalized_shape), eps, elementwise_affine
-        self.register_parameter("weight", empty_parameter(self.normalized_shape, device, dtype) if elementwise_affine
-                                else None)
+        self.register_parameter("weight", empty_parameter(self.normalized_shape, device, dtype, elementwise_affine))
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -60,7 +60,7 @@ class GroupNorm(Module):
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         for name, wanted in (("weight", affine), ("bias", affine and bias)):
-            self.register_parameter(name, empty_parameter((num_channels,), device, dtype) if wanted else None)
+            self.register_parameter(name, empty_parameter((num_channels,), device, dtype, wanted))
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -71,4 +71,5 @@ class GroupNorm(Module):
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
+        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+                f"bias={self.bias is not None}")

@@ -85,9 +85,9 @@ class StreamFetcher:
 class _Pickler(pickle.Pickler):
     def reducer_override(self, obj):
         if isinstance(obj, Tensor) and not obj.is_leaf:
-            raise RuntimeError("Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not "
-                               "support crossing process boundaries.  If you just want to transfer the data, call "
-                               "detach() on the tensor before serializing (e.g., putting it on the queue).")
+            raise RuntimeError("Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd "
+                               "does not support crossing process boundaries.  If you just want to transfer the data, "
+                               "call detach() on the tensor before serializing (e.g., putting it on the queue).")
         return NotImplemented
 
 
@@ -95,7 +95,7 @@ def packed(message):
     """[pickle, array, array, ...] of a message."""
     out, buffers = io.BytesIO(), []
     _Pickler(out, 5, buffer_callback=buffers.append).dump(message)
-    return [out.getbuffer(), *(buffer.raw() for buffer in buffers)]
+    return [out.getvalue(), *(bytes(buffer.raw()) for buffer in buffers)]      # copies: a data set may reuse its arrays
 
 
 def send(connection, parts):
@@ -142,7 +142,8 @@ class End:
     """Sent in place of a batch when a worker's stream has ended."""
 
 
-RESTART = "restart"                                # a new pass begins: asked of workers that live longer than one
+class Restart:
+    """Wanted of workers that outlive a pass: begin a new one."""
 
 
 # ---- the worker
@@ -160,31 +161,53 @@ def seed_all(base_seed, worker_id):
 
 
 def work(connection, make_fetcher, dataset, init_fn, worker_id, num_workers, base_seed):
-    """The life of a worker process. `make_fetcher(dataset)` is called once for each pass."""
+    """The life of a worker process. `make_fetcher(dataset)` is called once for each pass over the data."""
     global _info
     signal.signal(signal.SIGINT, signal.SIG_IGN)   # Ctrl-C is the parent's business, which then lets go of us
-    for end in list(parent_ends):                  # copies that came with a fork: with these open, no worker would
-        end.close()                                # ever see the end of its connection
-    outgoing = queue.SimpleQueue()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    for end in list(parent_ends):                  # copies that came with a fork: as long as these are open, no worker
+        end.close()                                # sees the end of its connection
+    outgoing = queue.SimpleQueue()                 # a thread sends: meanwhile the next batch is made
     threading.Thread(target=_send_all, args=(connection, outgoing), daemon=True).start()
-    where = f"in DataLoader worker process {worker_id}"
-    fetcher = failure = None
+    where, fetcher, failure = f"in DataLoader worker process {worker_id}", None, None
     try:
         _info = WorkerInfo(worker_id, num_workers, seed_all(base_seed, worker_id), dataset)
         if init_fn is not None:
             init_fn(worker_id)
     except Exception:
         failure = Failure(where)
-    parent, turn = os.getppid(), 0
+    for turn, wanted in _orders(connection):
+        if wanted is Restart:
+            fetcher = None
+            continue
+        try:
+            if failure is None and fetcher is None:
+                fetcher = make_fetcher(dataset)
+            result = failure or fetcher.fetch(wanted)
+            outgoing.put(packed((turn, result)))
+        except Exception as error:
+            ended = isinstance(error, StopIteration) and make_fetcher.func is StreamFetcher
+            outgoing.put(packed((turn, End() if ended else Failure(where))))
+        result = None                              # before the next batch is made
+
+
+def _orders(connection):
+    """(number of the pass, what is wanted), until the parent is gone."""
+    parent = os.getppid()
     while True:
         try:
             while not connection.poll(CHECK_INTERVAL):
                 if os.getppid() != parent:
                     return
-            wanted = receive(connection)
+            yield receive(connection)
         except (EOFError, OSError):
-            break
-        if wanted == RESTART:
-            fetcher, turn = None, turn + 1
-            continue
-        outgoing.put(_result(turn, wanted, fetcher, make_fetcher, dataset, failure, where))
+            return
+
+
+def _send_all(connection, outgoing):
+    try:
+        while True:
+            send(connection, outgoing.get())
+    except OSError:                                # nobody listens any more
+        pass

@@ -1,0 +1,206 @@
+"""Tensors out of what others hold: Python's numbers and sequences, numpy, buffers, DLPack; the old constructors.
+
+`tensor` copies; the others look at the same memory where they can. Nothing here is on the tape.
+"""
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from .. import backends
+from ..core import dtypes, layout
+from ..core.data import from_array_dtype, from_data
+from ..core.export import export
+from ..core.storage import Storage
+from ..core.tensor import Tensor, empty, from_host, from_storage
+from .create import checked_names, constant, dtype_of, finish, number, sizes_of
+
+# ---- copies
+COPY = ("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+        "sourceTensor.detach().clone().requires_grad_(True), rather than {}(sourceTensor).")
+
+
+def _copied(name, data, dtype, device, names=None):
+    if isinstance(data, Tensor):
+        warnings.warn(COPY.format(name), UserWarning, stacklevel=3)
+        device = data.device if device is None else device
+    made = from_data(data, dtype and dtype_of("tensor", dtype), device)
+    if names is not None:
+        made = from_host(made._host(), made.dtype, made._spec.backend, checked_names(names, made.shape))
+    return made
+
+
+@export("tensor()", out=False)
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None):
+    """A copy of numbers, nested sequences, a numpy array or a tensor, as a leaf.
+
+    Floats become the default dtype, ints int64, bools bool; arrays keep theirs.
+    """
+    return finish(_copied("torch.tensor", data, dtype, device, names), requires_grad)
+
+
+@export(".new_tensor")
+def new_tensor(input, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """A copy of `data` with this tensor's dtype and device."""
+    device = input.device if device is None else device
+    return finish(_copied("tensor.new_tensor", data, dtype or input.dtype, device), requires_grad)
+
+
+@export("scalar_tensor()", out=False)
+def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """A 0-d tensor of a number."""
+    return constant("scalar_tensor", (), number(s, "scalar_tensor", "s", 1), dtype, device, requires_grad)
+
+
+def legacy(cls, args, dtype, device=None):
+    """The old constructors: `Tensor(2, 3)` has that shape (uninitialised), `Tensor([1, 2])` those values."""
+    if len(args) == 1 and not isinstance(args[0], (int, np.integer, layout.Size)) or args and isinstance(args[0], bool):
+        data = args[0]
+        if isinstance(data, Tensor):
+            if dtype is not None and data.dtype is not dtype:
+                raise TypeError(f"expected a tensor of {dtype}, got one of {data.dtype}: convert it with .to({dtype})")
+            made = data.detach()
+        elif isinstance(data, (bool, float)):
+            raise TypeError(f"new(): data must be a sequence (got {type(data).__name__})")
+        else:
+            made = from_data(data, dtype or dtypes.get_default_dtype(), device)
+    else:
+        shape = sizes_of(args, "new") if args else (0,)
+        made = empty(shape, dtype or dtypes.get_default_dtype(), backends.get_backend(device))
+    if cls is not Tensor:
+        made.__class__ = cls
+    return made
+
+
+Tensor.__new__ = staticmethod(lambda cls, *args, device=None: legacy(cls, args, None, device))
+Tensor.new = lambda self, *args, device=None: legacy(Tensor, args, self.dtype, device or self.device)
+
+
+# ---- the same memory
+READ_ONLY = ("The given {} is not writable, and PyTorch does not support non-writable tensors. This means {}. You may want to copy the {} "
+             "to protect its data or make it writable before converting it to a tensor. This type of warning will be suppressed for the "
+             "rest of this program.")
+_warned = set()
+
+
+def _warn_read_only(kind, consequence, what):
+    if kind not in _warned:                        # once per program, as torch
+        _warned.add(kind)
+        warnings.warn(READ_ONLY.format(kind, consequence, what), UserWarning, stacklevel=4)
+
+
+@export("from_numpy()", out=False)
+def from_numpy(ndarray):
+    """A tensor over the memory of a numpy array: what is written to one is seen by the other."""
+    if not isinstance(ndarray, np.ndarray):
+        kind = type(ndarray)
+        raise TypeError(f"expected np.ndarray (got {kind.__name__ if kind.__module__ == 'builtins' else f'numpy.{kind.__name__}'})")
+    if not ndarray.flags.writeable:                # the tensor is not either: numpy refuses to write
+        _warn_read_only("NumPy array", "writing to this tensor will result in undefined behavior", "array")
+    return _over(ndarray)
+
+
+def _over(ndarray):
+    dtype, step = from_array_dtype(ndarray), ndarray.itemsize
+    if any(s % step for s in ndarray.strides):
+        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
+    strides = tuple(s // step for s in ndarray.strides)
+    if ndarray.flags.c_contiguous:
+        buffer = ndarray.reshape(-1)
+        strides = layout.contiguous_strides(ndarray.shape)
+    else:
+        extent = layout.extent(ndarray.shape, strides)
+        buffer = np.lib.stride_tricks.as_strided(ndarray, (extent,), (step,), writeable=ndarray.flags.writeable)
+    return from_storage(Storage(buffer, backends.CPU, dtype), ndarray.shape, strides, 0, dtype)
+
+
+@export("as_tensor()", out=False)
+def as_tensor(data, dtype=None, device=None):
+    """`data` as a tensor, without a copy where possible (a tensor, or a numpy array on the CPU)."""
+    if isinstance(data, np.ndarray):
+        data = from_numpy(data)
+    elif not isinstance(data, Tensor):
+        return tensor(data, dtype=dtype, device=device)
+    return data.to(device=data.device if device is None else device, dtype=dtype_of("as_tensor", dtype, data.dtype))
+
+
+@export("asarray()", out=False)
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """`as_tensor` with a say on copying; takes buffers (bytes, bytearray, memoryview) too."""
+    if isinstance(obj, (bytes, bytearray, memoryview)):
+        made = frombuffer(obj, dtype=dtype_of("asarray", dtype))
+    elif isinstance(obj, (Tensor, np.ndarray)):
+        made = as_tensor(obj, dtype=dtype, device=device)
+    elif copy is False:
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    else:
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    shares = made is obj or not isinstance(obj, Tensor) and dtype in (None, made.dtype)
+    if copy and shares:
+        made = made.clone()
+    if copy is False and not shares:
+        raise ValueError("can't alias tensor with dtype or device of its own: a conversion needs a copy")
+    if isinstance(obj, Tensor) and not copy:       # torch: never the same object with another requires_grad
+        made = made.detach() if made.requires_grad and not requires_grad else made
+        made = made.detach() if requires_grad and not made.requires_grad and made is obj else made
+    return finish(made, requires_grad)
+
+
+@export("frombuffer()", out=False)
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A tensor over the memory of an object with Python's buffer protocol."""
+    try:
+        memory = memoryview(buffer)
+    except TypeError:
+        raise ValueError("object does not implement Python buffer protocol.") from None
+    dtype, length, step = dtype_of("frombuffer", dtype), memory.nbytes, dtype.itemsize
+    if memory.readonly:
+        _warn_read_only("buffer", "you can write to the underlying (supposedly non-writable) buffer using the tensor", "buffer")
+    if not length or not count:
+        raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
+    if not 0 <= offset < length:
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) minus 1")
+    if count > 0 and offset + count * step > length:
+        raise ValueError(f"requested buffer length ({count} * {step} bytes) after offset ({offset} bytes) must not be greater than actual "
+                         f"buffer length ({length} bytes)")
+    if count < 0 and (length - offset) % step:
+        raise ValueError(f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element size ({step})")
+    return finish(_over(np.frombuffer(memory, dtype.numpy, max(count, -1), offset)), requires_grad)
+
+
+@export("from_dlpack()", out=False)
+def from_dlpack(ext_tensor):
+    """A tensor over memory that another library offers by the DLPack protocol."""
+    class _Host:                                   # numpy asks for these two only
+        def __init__(self, other):
+            self.other = other
+
+        def __dlpack__(self, **kwargs):
+            try:
+                return self.other.__dlpack__(**kwargs)
+            except TypeError:
+                return self.other.__dlpack__()
+
+        def __dlpack_device__(self):
+            return self.other.__dlpack_device__()
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might "
+                           "have already constructed a tensor from it once.")
+    found = np.from_dlpack(_Host(ext_tensor))
+    if not found.flags.writeable:
+        # numpy marks what it imports read-only; the memory is the other library's, and torch shares it writable
+        pointer = found.__array_interface__["data"][0]
+        holder = type("_Memory", (), {"__array_interface__": {**found.__array_interface__, "data": (pointer, False)}, "keep": found})()
+        found = np.asarray(holder)
+    return _over(found)
+
+
+def _dlpack(x, *, stream=None, max_version=None, dl_device=None, copy=None):
+    if x.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    return x.numpy().__dlpack__(**({} if max_version is None else {"max_version": max_version}))
+
+
+Tensor.__dlpack__ = _dlpack
+Tensor.__dlpack_device__ = lambda x: (1, 0)
