@@ -37,9 +37,11 @@ def compare(runs, times, rounds):
 def importing(module):
     """Imports a module in a fresh interpreter."""
     code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
-    def run():
-        return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    def run():                                     # the first run writes bytecode, as an installed package has it
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+        return float(done.stdout)
     return run
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import re
 import warnings
 
 import numpy as np
@@ -152,7 +153,8 @@ def run(torch, lines):
             _, refused = attempt(lambda: exec(line, names))
             protocol.append((line, refused, {k: describe(torch, v) for k, v in sorted(names.items()) if isinstance(v, torch.Tensor)}))
         _, refused = attempt(lambda: total(torch, names).backward())
-        protocol.append(("backward", refused, {k: None if names[k].grad is None else names[k].grad.tolist() for k in LEAVES}))
+        grads = {k: None if names[k].grad is None else names[k].grad.tolist() for k in LEAVES}
+        protocol.append(("backward", refused, grads if refused is None else {}))
     return protocol
 
 
@@ -173,13 +175,30 @@ def same(mine, other):
     return mine == other
 
 
+OVERLAP = "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
+DETACHED = "Trying to use a saved tensor that has been detached in-place"
+
+
+def differs_on_purpose(mine, other):
+    """Where torch writes into an expanded tensor in some ops, and warns that it should not; and `detach_` of a saved tensor,
+    of which ours still has a first derivative.
+    """
+    return mine != other and any(r is not None and r[1].startswith((OVERLAP, DETACHED)) for r in (mine, other))
+
+
+def sentence(refused):
+    """A refusal without the name of the node whose output was changed: torch names a view's other than we do."""
+    return refused and (refused[0], re.sub(r", which is output \d+ of [\w:]+,", "", refused[1]))
+
+
 def compare(torch, lines):
-    for (line, *mine), (_, *other) in zip(run(tinygrad_edu, lines), run(torch, lines)):
-        program = "\n    ".join(["", *lines])
-        assert same(mine[0], other[0]), f"{line}\n  ours:  {mine[0]}\n  torch: {other[0]}\n  in{program}"
-        for name in other[1]:
-            assert same(mine[1][name], other[1][name]), (
-                f"after {line}: {name}\n  ours:  {mine[1][name]}\n  torch: {other[1][name]}\n  in{program}")
+    program = "\n    ".join(["", *lines])
+    for (line, refused, mine), (_, expected, other) in zip(run(tinygrad_edu, lines), run(torch, lines)):
+        if differs_on_purpose(refused, expected):
+            return
+        assert sentence(refused) == sentence(expected), f"{line}\n  ours:  {refused}\n  torch: {expected}\n  in{program}"
+        for name in other:
+            assert same(mine[name], other[name]), f"after {line}: {name}\n  ours:  {mine[name]}\n  torch: {other[name]}\n  in{program}"
 
 
 quick = settings(max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests import samples
+from tests import programs, samples
 from tests.goldens import measure, promotion
 
 FILE = Path(__file__).with_name("goldens.npz")
@@ -84,12 +84,20 @@ def read_promotion():
         return promotion.unpack(json.loads(archive["types"].tobytes().decode()))
 
 
+def read_programs():
+    """What torch's programs said."""
+    with np.load(FILE) as archive:
+        return json.loads(archive["programs"].tobytes().decode())
+
+
 def main():
     recorded = record()
     text, numbers = pack(recorded)
     import torch
     types = json.dumps(promotion.pack(promotion.table(torch, (*promotion.DTYPES, "bfloat16"))), separators=(",", ":"))
-    np.savez_compressed(FILE, numbers=numbers, **{k: np.frombuffer(t.encode(), np.uint8) for k, t in (("text", text), ("types", types))})
+    said = json.dumps(programs.outcomes(torch), separators=(",", ":"))
+    texts = {"text": text, "types": types, "programs": said}
+    np.savez_compressed(FILE, numbers=numbers, **{k: np.frombuffer(t.encode(), np.uint8) for k, t in texts.items()})
     refused = [key for key, (_, answers) in recorded.items() if "error" in next(iter(answers.values()))]
     for key in refused:
         print("torch refuses", key, "--", next(iter(recorded[key][1].values()))["message"], file=sys.stderr)

@@ -21,8 +21,8 @@ sample("topk", "x.topk(2, 0, largest=False)", x=distinct(3, 4), dtypes=FLOATS, w
 sample("median", "torch.median(x)", x=distinct(3, 4), dtypes=FLOATS, why=TIES)
 sample("median", "torch.median(x, 1)", x=distinct(3, 5), dtypes=FLOATS, why=TIES)
 sample("median", "x.median(0, keepdim=True)", x=distinct(4, 3), dtypes=FLOATS, why=TIES)
-sample("nanmedian", "torch.nanmedian(torch.where(x > 0.33, torch.nan, x))", x=distinct(3, 4), dtypes=FLOATS, why=TIES)
-sample("nanmedian", "torch.nanmedian(torch.where(x > 0.33, torch.nan, x), 1)",
+sample("nanmedian", "torch.nanmedian(torch.where(x > 0.33, float('nan'), x))", x=distinct(3, 4), dtypes=FLOATS, why=TIES)
+sample("nanmedian", "torch.nanmedian(torch.where(x > 0.33, float('nan'), x), 1)",
        x=distinct(3, 4), dtypes=FLOATS, why=TIES)
 sample("kthvalue", "torch.kthvalue(x, 2)", x=distinct(3, 4), dtypes=FLOATS, why=TIES)
 sample("kthvalue", "torch.kthvalue(x, 3, 0, keepdim=True)", x=distinct(3, 4), dtypes=FLOATS, why=TIES)
@@ -36,7 +36,7 @@ sample("quantile", "torch.quantile(x, 0.4, dim=1, interpolation='higher')", x=di
 sample("quantile", "torch.quantile(x, 0.4, dim=1, interpolation='midpoint')",
        x=distinct(3, 4), node=False, why=SQUEEZED)
 sample("quantile", "torch.quantile(x, 0.4, dim=1, interpolation='nearest')", x=distinct(3, 4), node=False, why=SQUEEZED)
-sample("nanquantile", "torch.nanquantile(torch.where(x > 0.33, torch.nan, x), 0.6, dim=1)",
+sample("nanquantile", "torch.nanquantile(torch.where(x > 0.33, float('nan'), x), 0.6, dim=1)",
        x=distinct(3, 4), node=False, why=SQUEEZED)
 
 # ---- counting and looking up
@@ -57,5 +57,5 @@ sample("searchsorted", "torch.searchsorted(x.sort()[0], y, right=True, out_int32
        x=integers(2, 9), y=integers(2, 3))
 sample("searchsorted", "torch.searchsorted(x, y, side='right', sorter=x.argsort())", x=positive(9, grad=False),
        y=positive(4, grad=False))
-sample("bucketize", "torch.bucketize(x, torch.tensor([-2, 0, 3]))", x=integers(3, 4))
-sample("bucketize", "torch.bucketize(x, torch.tensor([-2, 0, 3]), right=True)", x=integers(3, 4))
+sample("bucketize", "torch.bucketize(x, torch.tensor([-2, 0, 3], device=x.device))", x=integers(3, 4))
+sample("bucketize", "torch.bucketize(x, torch.tensor([-2, 0, 3], device=x.device), right=True)", x=integers(3, 4))

@@ -10,7 +10,7 @@ from ..core.function import Function
 from ..core.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..core.tensor import Tensor, filled, receiver
 from . import function  # noqa: F401
-from .anomaly import detect_anomaly, set_detect_anomaly
+from .anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
 
 __all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode",
            "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
@@ -19,7 +19,7 @@ Variable = Tensor
 
 
 def _sequence(x):
-    return (x,) if isinstance(x, Tensor) or x is None else tuple(x)
+    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
 
 
 def _roots(outputs, gradients, create_graph):
@@ -66,11 +66,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         if not inputs:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         into = [receiver(x) for x in inputs]
-        for i, (x, edge) in enumerate(zip(inputs, into)):
-            if edge is None:
-                raise RuntimeError("One of the differentiated Tensors does not require grad")
-            if edge is not x:
-                x.retain_grad()
+        for x in inputs:
+            x.retain_grad()
     roots = _roots(tensors, gradients, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     with quiet():
@@ -104,7 +101,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     outputs, inputs = _sequence(outputs), _sequence(inputs)
     if not inputs:
-        raise ValueError("grad requires non-empty inputs.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     gradients = (None,) * len(outputs) if grad_outputs is None else _sequence(grad_outputs)
     roots = _roots(outputs, gradients, create_graph)
     edges = [receiver(x) for x in inputs]

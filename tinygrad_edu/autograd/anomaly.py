@@ -9,6 +9,15 @@ import warnings
 from ..core import tape
 
 
+def is_anomaly_enabled():
+    """Whether anomaly detection is on."""
+    return bool(tape.anomaly)
+
+
+def is_anomaly_check_nan_enabled():
+    return bool(tape.anomaly) and tape.anomaly[-1]
+
+
 class set_detect_anomaly:
     """Switch anomaly detection on or off, at once, and back at the end of a `with` block.
 

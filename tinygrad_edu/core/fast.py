@@ -8,6 +8,7 @@ millisecond. On small tensors the general path costs three times as much. Meanin
 from __future__ import annotations
 
 import linecache
+from types import FunctionType
 
 import numpy as np
 
@@ -43,13 +44,21 @@ def has_short_path(op):
     return op.result in (None, "float")
 
 
+def unwritten(input, other):
+    write()                                        # noqa: F821  (found in the function's own namespace, as is `call`)
+    return call(input, other)                      # noqa: F821
+
+
+def unwritten_unary(input):
+    write()                                        # noqa: F821
+    return call(input)                             # noqa: F821
+
+
 def written_at_first_call(op, refuse):
     """A function that writes its own code when it is first called: it stays one object, under all its names."""
-    arguments = "input, other" if len(op.inputs) == 2 else "input"
     namespace = {}
-    exec(f"def call({arguments}):\n    write()\n    return call({arguments})\n", namespace)
-    call = namespace["call"]
-    call.__name__, call.__doc__ = public_name(op), op.__doc__
+    call = FunctionType((unwritten_unary if len(op.inputs) == 1 else unwritten).__code__, namespace, public_name(op))
+    call.__doc__, namespace["call"] = op.__doc__, call
 
     def write():
         source, name = source_of(op), f"<short path of {op.__name__}>"

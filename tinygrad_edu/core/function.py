@@ -15,7 +15,7 @@ from . import dtypes, errors, tape
 from .saved import refuse_inference, stale, version_of
 from .mode import mode, no_grad
 from .tape import Node, Output, next_number
-from .tensor import Tensor, bump, filled, new, receiver
+from .tensor import Tensor, bump, filled, receiver, view_of
 
 
 class FunctionNode(Node):
@@ -67,10 +67,10 @@ class FunctionNode(Node):
         return tensor
 
     def backward(self, *grads):
-        if self.materialize_grads:
-            grads = [filled(spec.shape, 0, spec.dtype, spec.backend) if g is None else g
+        if self.materialize_grads:                 # an output that is no tensor has no gradient in any case
+            grads = [filled(spec.shape, 0, spec.dtype, spec.backend) if g is None and spec is not None else g
                      for g, spec in zip(grads, self.output_specs)]
-        results = self.function.backward(self, *grads)
+        results = self.function._derivative(self, *grads)
         results = list(results) if isinstance(results, (tuple, list)) else [results]
         name, expected = self.name(), len(self.edges)
         while len(results) > expected and results[-1] is None:
@@ -82,10 +82,8 @@ class FunctionNode(Node):
             if grad is None:
                 continue
             if not isinstance(grad, Tensor):
-                raise TypeError(f"function {name} returned a gradient that is not a tensor at index {i}: expected "
-                                "Variable or None, "
-                                f"got {type(grad).__name__}" if spec is not None else
-                                f"expected Variable or None (got {type(grad).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(grad).__name__})\n"
+                                   f"{name}.backward returned it as gradient number {i}")
             if spec is None:
                 raise RuntimeError(f"function {name} returned a gradient different than None at position {i + 1}, but "
                                    "the corresponding "
@@ -143,9 +141,10 @@ class Function(metaclass=_Meta):
     """Subclass it with static methods `forward` and `backward` (and optionally `setup_context`); use `.apply`."""
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
-                           "you should invoke "
-                           f"them on the class itself. Instantiating an autograd function is not allowed.")
+        import warnings
+        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on "
+                      "the class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.",
+                      DeprecationWarning, stacklevel=2)
 
     @staticmethod
     def forward(*args, **kwargs):
@@ -160,16 +159,10 @@ class Function(metaclass=_Meta):
     @classmethod
     def apply(cls, *args, **kwargs):
         """Run forward, and put it on the tape if an input requires a gradient."""
-        for name in ("forward", "backward"):
-            if not isinstance(_lookup(cls, name), staticmethod):
-                raise RuntimeError(f"Legacy autograd function with non-static {name} method is deprecated. Please use "
-                                   "new-style autograd "
-                                   f"function with static {name} method. (Example: "
-                                   "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
-        if kwargs:
-            raise TypeError("apply() takes no keyword arguments")
         if cls._node_class is None:
-            cls._node_class = type(f"{cls.__name__}Backward", (FunctionNode,), {})
+            cls._prepare()
+        if kwargs or cls._separate and cls.forward.__defaults__:
+            args = _positional(cls.forward, args, kwargs, skip=not cls._separate)
         ctx = cls._node_class.__new__(cls._node_class)
         ctx.function, ctx.to_save, ctx.saved, ctx.dirty, ctx.non_differentiable = cls, (), None, (), ()
         ctx.materialize_grads = True
@@ -177,11 +170,9 @@ class Function(metaclass=_Meta):
         ctx.needs_input_grad = tuple([edge is not None for edge in edges])
         recording = mode.grad and any(ctx.needs_input_grad)
         ctx.edges, ctx.number = edges, next_number()
-        versions = {id(a): version_of(a) for a in args if isinstance(a, Tensor)}
-        bases = {id(a): a._base for a in args if isinstance(a, Tensor)}
         before, mode.grad = mode.grad, False
         try:
-            if "setup_context" in {k for c in cls.__mro__[:-1] for k in vars(c)}:
+            if cls._separate:
                 result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
             else:
@@ -192,38 +183,49 @@ class Function(metaclass=_Meta):
         ctx._n_outputs = len(outputs)
         dirty = {id(t) for t in ctx.dirty}
         for t in ctx.dirty:
-            if versions.get(id(t)) is not None and version_of(t) == versions[id(t)]:
-                bump(t)
+            bump(t)
         outputs = _tie(cls, ctx, args, outputs, dirty, recording)
         if recording:
-            _record(ctx, args, outputs, dirty, bases)
+            _record(ctx, args, outputs, dirty)
         else:
             ctx.to_save = ()
         return outputs if isinstance(result, tuple) else outputs[0]
 
 
-def _lookup(cls, name):
-    for c in cls.__mro__:
-        if name in vars(c):
-            return vars(c)[name]
+    @classmethod
+    def _prepare(cls):
+        """What is the same for all calls: the class of its nodes, its derivative, and how forward gets its ctx."""
+        cls._node_class = type(f"{cls.__name__}Backward", (FunctionNode,), {})
+        cls._separate = hasattr(cls, "setup_context")
+        cls._derivative = staticmethod(cls.vjp if hasattr(cls, "vjp") else cls.backward)
+
+
+def _positional(forward, args, kwargs, skip):
+    """Arguments given by name, or not at all, at their places: each counts as an input."""
+    import inspect
+    signature = inspect.signature(forward)
+    for name in kwargs:
+        if name not in signature.parameters or signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
+            raise TypeError(f"forward() got an unexpected keyword argument '{name}'")
+    bound = signature.bind(*(None,) * skip, *args, **kwargs)
+    bound.apply_defaults()
+    return bound.args[skip:]
 
 
 def _tie(cls, ctx, args, outputs, dirty, recording):
     """Outputs that are inputs come back as views of themselves, unless marked dirty."""
     inputs = {id(a) for a in args if isinstance(a, Tensor)}
     for t in ctx.dirty:
-        if id(t) not in inputs:
-            raise RuntimeError("mark_dirty: only input tensors should be passed")
         if all(t is not o for o in outputs):
             raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. "
                                "The inputs that are "
                                "modified inplace must all be outputs of the Function.")
         if recording and t._requires_grad and t._edge is None:
-            raise RuntimeError(errors.LEAF)
+            raise RuntimeError(errors.LEAF.replace("is being", "has been"))
     tied = []
     for o in outputs:
         if isinstance(o, Tensor) and id(o) in inputs and id(o) not in dirty:
-            twin = o.detach()
+            twin = view_of(o, o._spec.shape, o._spec.strides, o._offset, o._spec.names)
             for i, kept in enumerate(ctx.to_save):
                 if kept is o and not any(kept is a for a in args):
                     ctx.to_save = ctx.to_save[:i] + (twin,) + ctx.to_save[i + 1:]
@@ -232,7 +234,7 @@ def _tie(cls, ctx, args, outputs, dirty, recording):
     return tuple(tied)
 
 
-def _record(ctx, args, outputs, dirty, bases):
+def _record(ctx, args, outputs, dirty):
     ctx.input_specs = [a._spec if isinstance(a, Tensor) else None for a in args]
     ctx.output_specs = [o._spec if isinstance(o, Tensor) else None for o in outputs]
     if tape.anomaly:
@@ -258,8 +260,8 @@ def _record(ctx, args, outputs, dirty, bases):
                                "Return a new tensor, or call the Function on the base.")
         o._edge = Output(ctx, number) if ctx._n_outputs > 1 else ctx
         o._requires_grad = False
-        if o._base is not None:
-            o._base, o._spec = None, o._spec
+        if o._base is not None:                    # its gradient goes through this Function: in-place writes could not be followed
+            o._view_of, o._edge_version = "function", version_of(o)
 
 
 class _Refuse(Function):
@@ -273,4 +275,4 @@ class _Refuse(Function):
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
 
 
-__all__ = ["Function", "FunctionNode", "once_differentiable", "new"]
+__all__ = ["Function", "FunctionNode", "once_differentiable"]

@@ -6,6 +6,7 @@ which are followed here step by step; float64 ones depend on the C library in th
 """
 from __future__ import annotations
 
+import math
 import os
 import threading
 from array import array
@@ -23,8 +24,8 @@ f4, f8 = np.float32, np.float64
 
 
 def entropy():
-    """A seed nobody can foresee, of 53 bits: a float holds it exactly."""
-    return int.from_bytes(os.urandom(8), "little") & (2 ** 53 - 1)
+    """A seed nobody can foresee."""
+    return int.from_bytes(os.urandom(8), "little")
 
 
 class MT19937:
@@ -76,7 +77,9 @@ class MT19937:
     def words(self, count):
         """That many 32-bit words."""
         with self.lock:
-            self._fresh = self._fresh and not count
+            if not count:
+                return np.empty(0, np.uint32)      # numpy's twister would move
+            self._fresh = False
             if count < 1000:                       # the same words, sooner
                 return np.frombuffer(self.twister.bytes(4 * count), "<u4")
             return self.twister.randint(0, 2 ** 32, count, dtype=np.uint32)
@@ -86,11 +89,12 @@ class MT19937:
         pairs = self.words(2 * count).astype(np.uint64)
         return (pairs[::2] << np.uint64(32)) | pairs[1::2]
 
-    def integers(self, count, low, span):
-        """Integers from low to low + span - 1, as int64; 64 bits are drawn for each from a span of 2**28 on."""
+    def integers(self, count, low, span, wide=None):
+        """Integers from low to low + span - 1, as int64; 64 bits are drawn for each (`wide`) from a span of 2**28 on."""
         if span >= 2 ** 64:
             return self.double_words(count).view(np.int64)
-        drawn = self.double_words(count) if span >= 2 ** 28 else self.words(count).astype(np.uint64)
+        wide = span >= 2 ** 28 if wide is None else wide
+        drawn = self.double_words(count) if wide else self.words(count).astype(np.uint64)
         return (drawn % np.uint64(span)).view(np.int64) + np.int64(low)
 
     def permutation(self, count):
@@ -149,6 +153,10 @@ class MT19937:
         if count:
             self._normal = float(made[-1]) if len(made) > count else None
         return made[:count]
+
+    def bernoulli(self, count, p):
+        """True with probability p, as a float64 uniform below p would say."""
+        return (self.double_words(count) & np.uint64(2 ** 53 - 1)) < np.uint64(math.ceil(p * 2 ** 53))
 
     def exponential(self, count, rate=1.0):
         """Waiting times of that rate, as float64."""

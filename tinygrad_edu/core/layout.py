@@ -108,6 +108,29 @@ def is_dense(shape, strides):
     return True
 
 
+def dense_strides(shape, strides):
+    """Strides without holes for a copy that keeps the order of dimensions in memory.
+
+    Source: infer_dense_strides in torch's ATen/ExpandUtils.cpp, whose insertion sort leaves ambiguous pairs as they are.
+    """
+    order = list(range(len(shape)))[::-1]          # from the innermost outwards
+    for i in range(1, len(order)):
+        place = i
+        for j in range(i - 1, -1, -1):
+            a, b = order[j], order[place]
+            if strides[a] == 0 or strides[b] == 0:
+                continue
+            if (strides[a], shape[a]) > (strides[b], shape[b]):
+                order[j], order[place], place = b, a, j
+            elif strides[a] < strides[b]:
+                break
+    out, step = [0] * len(shape), 1
+    for d in order:
+        out[d] = step
+        step *= max(shape[d], 1)
+    return tuple(out)
+
+
 def overlaps(shape, strides):
     """Whether two elements may share one place (an expanded tensor, overlapping windows)."""
     reach = 0
@@ -203,7 +226,7 @@ def view_strides(shape, strides, new):
 
     Walks from the last dimension: a run of old dimensions that lie in one piece can be cut anew.
     """
-    if is_contiguous(shape, strides) and numel(shape):
+    if strides == contiguous_strides(shape):
         return contiguous_strides(new)
     if not numel(shape):
         return tuple(strides) if tuple(shape) == tuple(new) else contiguous_strides(new)

@@ -32,9 +32,7 @@ class OnTape:
 
     @property
     def requires_grad(self):
-        if self._requires_grad or edge_of(self) is not None:
-            return True
-        return self._base is not None and self._base.requires_grad
+        return self._requires_grad or self._edge is not None or self._base is not None and self._base.requires_grad
 
     @requires_grad.setter
     def requires_grad(self, flag):
@@ -46,7 +44,7 @@ class OnTape:
                                "computed variable in a "
                                "subgraph that doesn't require differentiation use var_no_grad = var.detach().")
         if flag and not self.is_floating_point():
-            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
         if flag and self._inference and not mode.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         self._requires_grad = flag
@@ -91,9 +89,11 @@ class OnTape:
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
             if value.dtype is not self.dtype:
-                raise RuntimeError(f"attempting to assign a gradient with dtype '{kind_of(value)}' to a tensor with "
-                                   f"dtype '{kind_of(self)}'. "
-                                   "Please ensure that the gradient and the tensor have the same dtype")
+                raise RuntimeError(
+                    f"attempting to assign a gradient with dtype '{SCALAR_NAMES.get(value.dtype.name, value.dtype.name)}' to a tensor with "
+                    f"grad_dtype '{self.dtype.legacy_name}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's "
+                    "dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype "
+                    "with caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that assume they match.")
             if value.device != self.device:
                 raise RuntimeError(f"attempting to assign a gradient with device type '{value.device.type}' to a "
                                    "tensor with device type "
@@ -123,7 +123,9 @@ class OnTape:
 
         def keep(grad):
             tensor = owner()
-            if tensor is not None:
+            if tensor is not None and tensor._grad is not None:
+                tensor._grad = tensor._grad + grad
+            elif tensor is not None:
                 tensor._grad = grad if mode.grad else grad._copied()
         node, nr = (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
         node.watch().retain[nr] = keep
@@ -142,7 +144,7 @@ class OnTape:
 
     def register_post_accumulate_grad_hook(self, hook):
         """`hook(tensor)` is called after a gradient was added to this leaf's `.grad`. Returns a handle."""
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if edge_of(self) is not None:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
@@ -156,6 +158,10 @@ class OnTape:
 
     def accumulate(self, grad, fresh):
         """Add to `.grad`; the first time it becomes `.grad`, copied unless nobody else can hold its memory."""
+        if self._edge is not None:
+            raise RuntimeError("leaf variable has been moved into the graph interior")
+        if not self._requires_grad:                # no longer: `requires_grad_(False)` or `detach_()` since forward
+            return
         if self._hooks:
             grad, fresh = tape.run_tensor_hooks(self._hooks, grad), False
         with _accumulating:
@@ -173,7 +179,12 @@ class OnTape:
                 held._add_into(grad)
         if self._post_hooks:
             for hook in list(self._post_hooks.values()):
-                hook(self)
+                if hook(self) is not None:
+                    raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+
+
+SCALAR_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int", "int32": "int",
+                "int16": "short int", "int8": "signed char", "uint8": "unsigned char"}      # C++'s, which torch's sentence has
 
 
 def kind_of(x):
@@ -200,3 +211,11 @@ def receiver(x):
     """edge_of(x), or x itself where it is a leaf that wants its gradient, or None."""
     edge = x._edge if x._base is None else edge_of(x)
     return x if edge is None and x._requires_grad else edge
+
+
+def unreachable(x):
+    """Whether x requires a gradient that can't reach it: a view that was made without the tape, of something on it.
+
+    torch records what is computed from it all the same; the gradient ends there.
+    """
+    return x._base is not None and x._base.requires_grad

@@ -14,6 +14,7 @@ class _Mode(threading.local):
     """Per thread: is the tape recording? may what is computed ever be recorded?"""
     grad = True
     inference = False
+    wish = False                                   # what the switches say in inference mode, where nothing is recorded in any case
 
 
 mode = _Mode()
@@ -21,11 +22,25 @@ mode = _Mode()
 
 def is_grad_enabled():
     """Whether operations are being recorded in this thread."""
-    return mode.grad
+    return mode.grad or mode.inference and mode.wish
 
 
 def is_inference_mode_enabled():
     return mode.inference
+
+
+def _switch(value):
+    """Record from now on, or don't. Returns what `_restore` needs."""
+    before = mode.grad, mode.wish
+    if mode.inference:
+        mode.wish = value
+    else:
+        mode.grad = value
+    return before
+
+
+def _restore(before):
+    mode.grad, mode.wish = before
 
 
 class _Switch:
@@ -37,16 +52,23 @@ class _Switch:
         if inspect.isgeneratorfunction(function):
             @functools.wraps(function)
             def generator(*args, **kwargs):        # the mode is ours while the body runs, the caller's at a yield
-                body, send = function(*args, **kwargs), None
+                body = function(*args, **kwargs)
+                resume, given = body.send, None
                 try:
                     while True:
                         with self._fresh():
-                            item = body.send(send)
-                        send = yield item
+                            item = resume(given)
+                        try:
+                            resume, given = body.send, (yield item)
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:     # thrown in by the caller: it is the body's to deal with
+                            resume, given = body.throw, error
                 except StopIteration as stop:
                     return stop.value
                 finally:
-                    body.close()
+                    with self._fresh():
+                        body.close()
             return generator
 
         @functools.wraps(function)
@@ -68,10 +90,10 @@ class no_grad(_Switch):
         return self if function is None else self(function)
 
     def __enter__(self):
-        self.before, mode.grad = mode.grad, self.value
+        self.before = _switch(self.value)
 
     def __exit__(self, *error):
-        mode.grad = self.before
+        _restore(self.before)
 
 
 class enable_grad(no_grad):
@@ -83,21 +105,21 @@ class set_grad_enabled(_Switch):
     """`set_grad_enabled(flag)` acts at once; in a `with` statement until its end."""
 
     def __init__(self, mode_: bool):
-        self.value, self.before = bool(mode_), mode.grad
-        mode.grad = self.value
+        self.value = bool(mode_)
+        self.before = _switch(self.value)
 
     def __call__(self, function):
-        mode.grad = self.before                    # a decorator does not switch where it stands
+        _restore(self.before)                      # a decorator does not switch where it stands
         return super().__call__(function)
 
     def _fresh(self):
         return set_grad_enabled(self.value)
 
     def __enter__(self):
-        pass
+        _switch(self.value)
 
     def __exit__(self, *error):
-        mode.grad = self.before
+        _restore(self.before)
 
 
 class inference_mode(_Switch):
@@ -115,9 +137,9 @@ class inference_mode(_Switch):
         return inference_mode(self.value)
 
     def __enter__(self):
-        self.before = mode.grad, mode.inference
+        self.before = mode.grad, mode.wish, mode.inference
         mode.inference = self.value
-        mode.grad = not self.value
+        mode.grad, mode.wish = not self.value, False
 
     def __exit__(self, *error):
-        mode.grad, mode.inference = self.before
+        mode.grad, mode.wish, mode.inference = self.before

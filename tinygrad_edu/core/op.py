@@ -227,8 +227,8 @@ def check_operands(cls, inputs, tensors):
         raise refused_operand(cls, inputs, place)
 
 
-def refused_operand(cls, inputs, place):
-    name, kinds = public_name(cls), ", ".join("Tensor" if isinstance(x, Tensor) else type(x).__name__ for x in inputs)
+def refused_operand(cls, inputs, place, name=None):
+    name, kinds = name or public_name(cls), ", ".join("Tensor" if isinstance(x, Tensor) else type(x).__name__ for x in inputs)
     argument = {"x": "input", "y": "other"}.get(cls.inputs[place], cls.inputs[place])
     if cls.numbers in ("second", "overloads"):
         return TypeError(f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, layout, tape
+from .leaf import unreachable
 from .mode import mode
 from .saved import OpNode, refuse_inference, version_of
 from .tape import next_number
@@ -18,7 +19,7 @@ def record(cls, inputs, params, out, plain=False):
     """Put the op on the tape if an input wants its gradient, saving exactly what its formulas name."""
     edges = tuple([receiver(x) if isinstance(x, Tensor) and x._spec.dtype.category == dtypes.FLOATING else None
                    for x in inputs])
-    if not any(edge is not None for edge in edges):
+    if not any(edge is not None for edge in edges) and not any(unreachable(x) for x in inputs if isinstance(x, Tensor)):
         return
     node = new(cls.node if len(cls.nodes) == 1 else cls.nodes[which_is_number(inputs)])
     node.edges, node.number, node.params, node.plain = edges, next_number(), params, plain
@@ -78,6 +79,13 @@ def sum_to_array(array, shape):
     return np.asarray(array.sum(axis=dims, keepdims=True) if dims else array)
 
 
+def unnamed(saved):
+    """What was saved, without names of dimensions: gradients have none."""
+    if isinstance(saved, tuple):
+        return tuple([unnamed(x) for x in saved])
+    return saved.rename(None) if isinstance(saved, Tensor) and saved._spec.names is not None else saved
+
+
 class FormulaNode(OpNode):
     """Backward of an op with one formula per input."""
     __slots__ = ()
@@ -90,7 +98,7 @@ class FormulaNode(OpNode):
         g = grads[0]
         out = None
         if self.out is not None:
-            out = self.unpack_out()
+            out = unnamed(self.unpack_out())
         results = []
         for name, edge, spec in zip(op.inputs, self.edges, self.specs):
             formula = op.formulas.get(name) if edge is not None else None
@@ -112,10 +120,7 @@ class FormulaNode(OpNode):
             return spec.shape
         if want in self.params:
             return self.params[want]
-        value = values[self.op.inputs.index(want)]
-        if isinstance(value, Tensor) and value._spec.names is not None:
-            value = value.rename(None)             # gradients are unnamed
-        return value
+        return unnamed(values[self.op.inputs.index(want)])
 
     @staticmethod
     def on_arrays(formula, g, args, spec):
@@ -141,7 +146,7 @@ class LongNode(OpNode):
     @property
     def saved(self):
         """The saved inputs, in order (None for those that are not in `saves`)."""
-        return self.unpack_inputs()
+        return unnamed(tuple(self.unpack_inputs()))
 
     @property
     def needs_input_grad(self):

@@ -33,8 +33,9 @@ def version_of(x):
 
 
 def short_name(node):
-    """The name of an op in torch's errors: 'Exp' for ExpBackward0."""
-    return node.name().rstrip("0123456789").removesuffix("Backward")
+    """The name of an op in torch's errors: 'Exp' for ExpBackward0, 'Fill2' for FillBackward2."""
+    name, _, number = node.name().rpartition("Backward")
+    return name + number.replace("0", "") if number.isdigit() else node.name()
 
 
 def stale(x, version, node=None, number=0):
@@ -67,7 +68,8 @@ class OpNode(Node):
         return results[0] if len(results) == 1 else tuple(results)
 
     def release(self):
-        self.values = self.out = FREED
+        if self.out is not None or any([value is not None for value in self.values]):     # else there is nothing to miss
+            self.values = self.out = FREED
 
     def unpack_inputs(self):
         values = self.values

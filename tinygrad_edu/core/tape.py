@@ -140,18 +140,27 @@ def run_tensor_hooks(hooks, grad):
     for hook in list(hooks.values()):
         replaced = hook(grad)
         if replaced is not None:
-            grad = check_hook_result(replaced, grad)
+            grad = check_hook_result(hook, replaced, grad)
     return grad
 
 
-def check_hook_result(replaced, grad):
-    if type(replaced) is not type(grad) and not hasattr(replaced, "shape"):
-        raise TypeError("hook '<lambda>' has returned an incompatible value: expected a tensor, got "
-                        f"{type(replaced).__name__}")
+def check_hook_result(hook, replaced, grad):
+    """What a hook returned instead of a gradient: it must be a gradient of the same kind."""
+    name = getattr(hook, "__name__", repr(hook))
+    if not hasattr(replaced, "accumulate"):        # no tensor
+        raise TypeError(f"expected Variable, but hook returned '{type(replaced).__name__}'")
+    if replaced.dtype is not grad.dtype:
+        raise RuntimeError(f"hook '{name}' has changed the type of value (was {grad.type()} got {replaced.type()})")
     if replaced.shape != grad.shape:
-        raise RuntimeError(f"hook has changed the size of value (expected {list(grad.shape)}, got "
-                           f"{list(replaced.shape)})")
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
     return replaced
+
+
+def check_hook_count(hook, replaced, values):
+    if len(replaced) != len(values):
+        name = getattr(hook, "__name__", repr(hook))
+        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(replaced)}, but expected "
+                           f"{len(values)})")
 
 
 def reachable(roots, targets):
@@ -218,11 +227,16 @@ def walk(roots, *, retain_graph=False, create_graph=False, capture=None, accumul
             node = heappop(queue)[1]
             grads = pending.pop(node)
             watchers = node.watchers
+            if goal is not None:
+                if not goal.leads_on(node):        # nobody asked for what lies behind it
+                    if watchers is not None:
+                        grads = _run_tensor_hooks(node, watchers, grads)
+                    goal.keep(node, grads, captured)
+                    sends = ()
+                    continue
+                goal.keep(node, grads, captured)   # as torch does: before hooks, if the walk goes on
             if watchers is not None:
                 grads = _run_hooks_before(node, watchers, grads)
-            if goal is not None and goal.reached(node, grads, captured):
-                sends = ()                         # nobody asked for what lies behind it
-                continue
             try:
                 results = node.backward(grads) if node.n_outputs == 1 else node.backward(*grads)
             except RuntimeError as error:
@@ -257,14 +271,16 @@ class _Goal:
         self.outputs = {(_end(edge), edge.nr if edge.__class__ is Output else 0) for edge in wanted}
         self.useful = reachable([_end(edge) for edge, _ in roots], self.ends)
 
-    def reached(self, node, grads, captured):
-        """Keep what was asked for; True if nothing behind the node matters."""
-        if node not in self.ends:
-            return False
-        for nr, grad in enumerate(grads if node.n_outputs > 1 else [grads]):
-            if (node, nr) in self.outputs:
-                captured[node, nr] = grad
-        return not any(_end(edge) in self.useful for edge in node.edges)
+    def leads_on(self, node):
+        """Whether something behind the node matters."""
+        return node not in self.ends or any(_end(edge) in self.useful for edge in node.edges)
+
+    def keep(self, node, grads, captured):
+        """What was asked for, if it was this node's."""
+        if node in self.ends:
+            for nr, grad in enumerate(grads if node.n_outputs > 1 else [grads]):
+                if (node, nr) in self.outputs:
+                    captured[node, nr] = grad
 
 
 def _send_to_output(edge, grad, pending, queue):
@@ -287,7 +303,8 @@ def _end(edge):
     return edge.node if edge.__class__ is Output else edge
 
 
-def _run_hooks_before(node, watchers, grads):
+def _run_tensor_hooks(node, watchers, grads):
+    """Those of the node's outputs, and then what keeps their final gradients."""
     several = list(grads) if node.n_outputs > 1 else [grads]
     for nr, hooks in watchers.tensor.items():
         if several[nr] is not None:
@@ -295,11 +312,19 @@ def _run_hooks_before(node, watchers, grads):
     for nr, keep in watchers.retain.items():
         if several[nr] is not None:
             keep(several[nr])
-    for hook in list(watchers.before.values()):
-        replaced = hook(tuple(several))
-        if replaced is not None:
-            several = list(replaced) if isinstance(replaced, tuple) else [replaced]
     return several if node.n_outputs > 1 else several[0]
+
+
+def _run_hooks_before(node, watchers, grads):
+    grads = _run_tensor_hooks(node, watchers, grads)
+    for hook in list(watchers.before.values()):
+        several = tuple(grads) if node.n_outputs > 1 else (grads,)
+        replaced = hook(several)
+        if replaced is not None:
+            replaced = replaced if isinstance(replaced, tuple) else (replaced,)
+            check_hook_count(hook, replaced, several)
+            grads = list(replaced) if node.n_outputs > 1 else replaced[0]
+    return grads
 
 
 def _run_hooks_after(node, watchers, results, grads):
@@ -309,9 +334,7 @@ def _run_hooks_after(node, watchers, results, grads):
         replaced = hook(results, outputs)
         if replaced is not None:
             replaced = replaced if isinstance(replaced, tuple) else (replaced,)
-            if len(replaced) != len(results):
-                raise RuntimeError(f"hook has returned an incorrect number of values (expected {len(results)}, got "
-                                   f"{len(replaced)})")
+            check_hook_count(hook, replaced, results)
             results = replaced
     return results
 

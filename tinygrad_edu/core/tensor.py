@@ -245,7 +245,7 @@ class Tensor(OnTape):
                                "training, and gradient_as_bucket_view is set as True, gradients are views of DDP "
                                "buckets, and hence "
                                "detach_() cannot be called on these gradients. To fix this error, please refer to the "
-                               "Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.")
+                               "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.")
         self._edge, self._requires_grad = None, False
         return self
 
@@ -253,7 +253,11 @@ class Tensor(OnTape):
     def __reduce_ex__(self, protocol):
         spec = self._spec
         return _rebuilt, (self._storage, spec.dtype, tuple(spec.shape), spec.strides, self._offset, spec.names,
-                          self.requires_grad)
+                          self.requires_grad, type(self)), self._extras() or None
+
+    def _extras(self):
+        """What users have hung on this tensor."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def __deepcopy__(self, memo):
         if not self.is_leaf:
@@ -263,14 +267,17 @@ class Tensor(OnTape):
                                "  x.detach().clone() makes a leaf of its own")
         spec = self._spec
         out = memo[id(self)] = _rebuilt(copy.deepcopy(self._storage, memo), spec.dtype, spec.shape, spec.strides,
-                                        self._offset, spec.names, self._requires_grad)
+                                        self._offset, spec.names, self._requires_grad, type(self))
         out._grad = copy.deepcopy(self._grad, memo)
+        vars(out).update(copy.deepcopy(self._extras(), memo))
         return out
 
 
-def _rebuilt(storage, dtype, shape, strides, offset, names, requires_grad):
+def _rebuilt(storage, dtype, shape, strides, offset, names, requires_grad, kind=Tensor):
     """A tensor out of what `Tensor.__reduce_ex__` told."""
     out = from_storage(storage, shape, strides, offset, dtype, names)
+    if kind is not Tensor:
+        out.__class__ = kind
     out.requires_grad = requires_grad
     return out
 
@@ -389,13 +396,12 @@ def copy_of(x, like=None):
     spec = x._spec
     backend = spec.backend
     target = (x if like is None else like)._spec
-    if target.contiguous or not layout.is_dense(target.shape, target.strides):
-        strides = layout.contiguous_strides(spec.shape)
-    else:
-        strides = target.strides
+    plain = target.fast or target.strides == layout.contiguous_strides(target.shape)
+    strides = target.strides if plain or layout.is_dense(target.shape, target.strides) else layout.dense_strides(
+        target.shape, target.strides)
     array = backend.as_array(backend.empty(layout.numel(spec.shape), spec.dtype), spec.shape, strides, 0, spec.dtype)
     backend.copy(array, x._array)
-    return wrap(array, layout.spec(spec.dtype, spec.shape, backend) if layout.is_contiguous(spec.shape, strides)
+    return wrap(array, layout.spec(spec.dtype, spec.shape, backend) if plain or strides == layout.contiguous_strides(spec.shape)
                 else strided_spec(spec.dtype, spec.shape, strides, backend))
 
 

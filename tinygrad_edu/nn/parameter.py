@@ -28,6 +28,8 @@ class Parameter(Tensor):
 
     def __new__(cls, data=None, requires_grad=True):
         out = _share(cls, empty((0,), dtypes.get_default_dtype()) if data is None else data)
+        if requires_grad and not out.is_floating_point():
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         out.requires_grad = requires_grad
         return out
 

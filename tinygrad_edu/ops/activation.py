@@ -39,7 +39,7 @@ relu_gradient = short_path(ReluGrad)
 @export("relu", inplace=True)
 class Relu(Elementwise):
     """max(input, 0); the derivative at 0 is 0."""
-    cpu    = lambda x: np.maximum(x, 0)
+    cpu    = lambda x: np.maximum(0, x)            # in this order: of -0. it makes -0., as torch does
     cuda   = lambda x: 0 if x < 0 else x
     grad_x = lambda g, out: relu_gradient(g, out)
 
@@ -107,7 +107,7 @@ class Threshold(Elementwise):
     """input above the threshold, value elsewhere."""
     public = "threshold"
     check  = unless("threshold_cpu", BOOL)
-    cpu    = lambda x, *, threshold, value: np.where(x <= threshold, value, x)
+    cpu    = lambda x, *, threshold, value: np.where(x <= threshold, np.asarray(value).astype(x.dtype), x)
     cuda   = lambda x, *, threshold, value: value if x <= threshold else x
     grad_x = lambda g, x, threshold: where(x <= threshold, 0, g)
 
@@ -121,7 +121,7 @@ def threshold(input, threshold, value, inplace=False):
 class Hardtanh(Elementwise):
     """input, moved into [min_val, max_val]; flat at the bounds."""
     public = "hardtanh"
-    cpu    = lambda x, *, min_val, max_val: np.minimum(np.maximum(x, min_val), max_val)
+    cpu    = lambda x, *, min_val, max_val: np.minimum(max_val, np.maximum(min_val, x))
     cuda   = lambda x, *, min_val, max_val: min_val if x < min_val else max_val if x > max_val else x
     grad_x = lambda g, x, min_val, max_val: where((x <= min_val) | (x >= max_val), 0, g)
 
@@ -222,7 +222,7 @@ class Sigmoid(Elementwise):
     """1 / (1 + exp(-input))"""
     result = "float"
     cpu    = lambda x: logistic(x)
-    cuda   = lambda x: 1 / (1 + math.exp(-x))
+    cuda   = lambda x: 1 / (1 + math.exp(-x)) if x > -700 else math.exp(x)
     grad_x = lambda g, out: g * ((1 - out) * out)
 
 
@@ -302,7 +302,7 @@ class Silu(Elementwise):
     public = "silu"
     check  = unless("silu_cpu", BOOL, INTEGER)
     cpu    = lambda x: x * logistic(x)
-    cuda   = lambda x: x / (1 + math.exp(-x))
+    cuda   = lambda x: x / (1 + math.exp(-x)) if x > -700 else x * math.exp(x)
 
     def grad_x(g, x):
         s = x.sigmoid()

@@ -13,7 +13,7 @@ from ..core import dtypes
 from ..core.dtypes import BOOL, FLOATING, INTEGER
 from ..core.export import export
 from ..core.fast import plain_number, short_path
-from ..core.op import Elementwise, common_dtype
+from ..core.op import Elementwise, common_dtype, refused_operand
 from ..core.tensor import Tensor, filled
 
 
@@ -63,6 +63,16 @@ def no_bools(*operands):
         raise RuntimeError(BOTH_BOOL)
     if BOOL in kinds:                              # of a tensor or a number
         raise RuntimeError(ONE_BOOL)
+
+
+C_NAMES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t"}
+
+
+def holds(dtype, number):
+    """torch's refusal of a number that the integer type does not hold; of unsigned types negatives are the same bits."""
+    info = dtypes.iinfo(dtype)
+    if not min(info.min, -info.max) <= number <= info.max:
+        raise RuntimeError(f"value cannot be converted to type {C_NAMES[dtype.name]} without overflow")
 
 
 # ---- sums, products, quotients
@@ -133,15 +143,17 @@ def _divided_from(input, other):
 
 
 def scaled(input, other, alpha):
-    """alpha * other, for an addition to input."""
-    if alpha is True or alpha is False or alpha != 1 or isinstance(alpha, float):
-        dtype = common_dtype((input, other))
-        if isinstance(alpha, bool) and dtype.category != BOOL:
-            raise RuntimeError("Boolean alpha only supported for Boolean results.")
-        if isinstance(alpha, float) and dtype.category != FLOATING:
-            raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
-        return other * (bool(alpha) if dtype.category == BOOL else alpha)
-    return other
+    """alpha * other in the type of the sum, for an addition to input."""
+    if type(alpha) is int and alpha == 1 or not known(input, other):
+        return other
+    dtype = common_dtype((input, other))
+    if isinstance(alpha, bool) and dtype.category != BOOL:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, float) and dtype.category != FLOATING:
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if isinstance(other, Tensor):
+        other = other.to(dtype)
+    return other * (bool(alpha) if dtype.category == BOOL else alpha)
 
 
 @export("add", inplace=True)
@@ -160,6 +172,8 @@ def sub(input, other, *, alpha=1):
 @export("rsub()")
 def rsub(input, other, *, alpha=1):
     """other - alpha * input"""
+    if not isinstance(input, Tensor):
+        raise refused_operand(Rsub, (input, other), 0)
     no_bools(input, other)
     return minus_from(scaled(other, input, alpha), other)
 
@@ -341,6 +355,12 @@ def addcmul(input, tensor1, tensor2, *, value=1):
     return Addcmul.call(input, tensor1, tensor2, value=value)
 
 
+INTEGER_ADDCDIV = ("Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of "
+                   "tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / "
+                   "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future "
+                   "addcdiv behavior is just the latter implementation: (input + value * tensor1 / tensor2), for all dtypes.")
+
+
 class Addcdiv(Elementwise):
     """input + value * tensor1 / tensor2"""
     numbers      = "none"
@@ -350,16 +370,17 @@ class Addcdiv(Elementwise):
     grad_tensor1 = lambda g, tensor2, value: g * (value / tensor2)
     grad_tensor2 = lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2))
 
+    @staticmethod
+    def check(dtype):
+        if dtype.category != FLOATING:
+            raise RuntimeError(INTEGER_ADDCDIV)
+
 
 @export("addcdiv", inplace=True)
 def addcdiv(input, tensor1, tensor2, *, value=1):
     """input + value * tensor1 / tensor2; not for integers."""
-    if all(isinstance(t, Tensor) and not t.is_floating_point() for t in (tensor1, tensor2)):
-        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
-                           "division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * "
-                           "torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for "
-                           "float inputs. The future addcdiv behavior is just the latter implementation: (input + value * tensor1 / tensor2), "
-                           "for all dtypes.")
+    if all(isinstance(t, Tensor) for t in (tensor1, tensor2)):
+        Addcdiv.check(common_dtype((tensor1, tensor2)))
     return Addcdiv.call(input, tensor1, tensor2, value=value)
 
 

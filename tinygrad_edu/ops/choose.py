@@ -15,7 +15,7 @@ from ..core.export import export
 from ..core.fast import plain_number
 from ..core.op import Elementwise, common_dtype
 from ..core.tensor import Tensor
-from .arithmetic import known, no_derivative
+from .arithmetic import holds, known, no_derivative, unless
 
 
 def combination(name, values, overloads, **given):
@@ -116,7 +116,7 @@ class Fmin(Elementwise):
 class Clamp(Elementwise):
     """input, moved into [min, max]; max where the bounds are crossed. At a bound the gradient goes to the input."""
     node_name = ("ClampBackward0", "ClampBackward0", "ClampBackward1")
-    cpu       = lambda x, min, max: np.minimum(np.maximum(x, min), max)
+    cpu       = lambda x, min, max: np.minimum(max, np.maximum(min, x))
     grad_x    = lambda g, x, min, max: g.where((x >= min) & (x <= max), 0)
     grad_min  = lambda g, x, min, max: g.where((x < min) & (min < max), 0)
     grad_max  = lambda g, x, min, max: g.where((x > max) | (max < min), 0)
@@ -129,7 +129,7 @@ class Clamp(Elementwise):
 class ClampMin(Elementwise):
     """input, or min where that is larger."""
     node_name = ("ClampMinBackward1", "ClampMinBackward1", "ClampMinBackward0")
-    cpu       = lambda x, min: np.maximum(x, min)
+    cpu       = lambda x, min: np.maximum(min, x)
     cuda      = lambda x, min: x if x > min or x != x else min
     grad_x    = lambda g, x, min: g.where(x >= min, 0)
     grad_min  = lambda g, x, min: g.where(x < min, 0)
@@ -138,7 +138,7 @@ class ClampMin(Elementwise):
 class ClampMax(Elementwise):
     """input, or max where that is smaller."""
     node_name = ("ClampMaxBackward1", "ClampMaxBackward1", "ClampMaxBackward0")
-    cpu       = lambda x, max: np.minimum(x, max)
+    cpu       = lambda x, max: np.minimum(max, x)
     cuda      = lambda x, max: x if x < max or x != x else max
     grad_x    = lambda g, x, max: g.where(x <= max, 0)
     grad_max  = lambda g, x, max: g.where(x > max, 0)
@@ -158,7 +158,6 @@ class ClampMaxOnly(ClampMax):
 
 OVERLOADS = ("Tensor input, Tensor min = None, Tensor max = None, *, Tensor out = None",
              "Tensor input, Number min = None, Number max = None, *, Tensor out = None")
-C_NAMES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t"}
 
 
 def fitting(kernel, input, *bounds):
@@ -167,9 +166,8 @@ def fitting(kernel, input, *bounds):
     if dtype.category == BOOL and (numbers or len(bounds) == 2):
         raise NotImplementedError(f"\"{kernel.replace('_cpu', '_scalar_cpu') if numbers else kernel}\" not implemented for 'Bool'")
     if dtype.category == INTEGER:
-        info = dtypes.iinfo(dtype)                 # of unsigned types negative numbers are the same bits
-        if any(not min(info.min, -info.max) <= number <= info.max for number in numbers):
-            raise RuntimeError(f"value cannot be converted to type {C_NAMES[dtype.name]} without overflow")
+        for number in numbers:
+            holds(dtype, number)
 
 
 @export("clamp", "clip", inplace=True)
@@ -215,6 +213,7 @@ def clamp_max(input, max):
 # ---- replacing
 class NanToNum(Elementwise):
     """Numbers in the place of nan, inf and -inf."""
+    check  = unless("nan_to_num", BOOL, INTEGER)
     grad_x = lambda g, x: g.where(x.isfinite(), 0)
 
     def cpu(x, *, nan, posinf, neginf):

@@ -15,14 +15,26 @@ from .views import no_names
 
 # ---- minus the log-probability of the right class
 def picks(classes, target, weight, ignore_index):
-    """(the class to look at, how much it counts) for each target; torch's error for one that is no class."""
-    kept = target != ignore_index
-    safe = target if kept.all() else np.where(kept, target, 0)
-    if safe.size and not (safe.min() >= 0 and safe.max() < classes):
-        wrong = safe[(safe < 0) | (safe >= classes)].flat[0]
-        raise IndexError(f"Target {wrong} is out of bounds.")
-    safe = safe.astype(np.int64, copy=False)
-    return safe, kept if weight is None else weight[safe] * kept
+    """(the class to look at, how much it counts; None: all count once) for each target; torch's error for one that is no class."""
+    if not target.size:
+        return target.astype(np.int64), None if weight is None else weight[:0].reshape(target.shape)
+    low, high = target.min(), target.max()
+    kept = None
+    if low <= ignore_index <= high:
+        kept = target != ignore_index
+        target = np.where(kept, target, 0)
+        low, high = target.min(), target.max()
+    if low < 0 or high >= classes:
+        raise IndexError(f"Target {target[(target < 0) | (target >= classes)].flat[0]} is out of bounds.")
+    if weight is None:
+        return target, kept
+    return target, weight[target] if kept is None else weight[target] * kept
+
+
+def places(target):
+    """The index of input[n, target[n, ...], ...] for every target."""
+    grid = [np.arange(size).reshape(-1, *[1] * (target.ndim - 1 - d)) for d, size in enumerate(target.shape)]
+    return grid[0], target, *grid[1:]
 
 
 class NllLoss(Op):
@@ -31,15 +43,17 @@ class NllLoss(Op):
         if input.ndim == 1:
             out = NllLoss.cpu(input[None], target.reshape(1), weight, reduction=reduction, ignore_index=ignore_index)
             return out.reshape(target.shape) if reduction == "none" else out
-        safe, scale = picks(input.shape[1], target, weight, ignore_index)
-        found = -np.take_along_axis(input, np.expand_dims(safe, 1), 1).squeeze(1)
-        values = np.where(scale != 0, found * scale, 0) if weight is not None or not scale.all() else found
-        values = values.astype(input.dtype, copy=False)
+        target, scale = picks(input.shape[1], target, weight, ignore_index)
+        values = -input[places(target)]
+        if scale is not None:
+            values = np.where(scale != 0, values * scale, 0).astype(input.dtype, copy=False)
         if reduction == "none":
             return values
         wide = np.float32 if input.dtype.itemsize == 2 else input.dtype
         total = values.sum(dtype=wide)
-        return np.asarray(total / scale.sum(dtype=wide) if reduction == "mean" else total).astype(input.dtype, copy=False)
+        if reduction == "mean":
+            total = total / (values.size if scale is None else scale.sum(dtype=wide))
+        return np.asarray(total, input.dtype)
 
     grad_input = lambda g, input, target, weight, reduction, ignore_index: NllLossBackward.call(
         g, target, weight, size=input.shape, reduction=reduction, ignore_index=ignore_index)
@@ -51,11 +65,14 @@ class NllLossBackward(Op):
         if len(size) == 1:
             return NllLossBackward.cpu(g.reshape(-1), target.reshape(1), weight, size=(1, *size), reduction=reduction,
                                        ignore_index=ignore_index)[0]
-        safe, scale = picks(size[1], target, weight, ignore_index)
-        scale = scale.astype(g.dtype, copy=False)
+        ignored = target == ignore_index if ignore_index >= 0 or target.size and target.min() < 0 else None
+        target, scale = picks(size[1], target, weight, ignore_index)
         out = np.zeros(size, g.dtype)
-        each = -g * scale if reduction != "mean" else -g * (scale / scale.sum(dtype=scale.dtype))
-        np.put_along_axis(out, np.expand_dims(safe, 1), np.expand_dims(each, 1), 1)
+        if reduction == "mean":
+            count = target.size if scale is None else scale.sum(dtype=g.dtype)
+            scale = 1 / count if scale is None else scale / count
+        each = -g if scale is None else (-g * scale).astype(g.dtype, copy=False)
+        out[places(target)] = each if ignored is None else np.where(ignored, 0, each)      # not nan, even where nothing counts
         return out
 
     grad_g = lambda g, target, weight, reduction, ignore_index: NllLoss.call(

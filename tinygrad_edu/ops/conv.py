@@ -1,4 +1,4 @@
-"""Convolutions of one, two and three dimensions, and their transposes.
+"""Convolutions of one, two and three dimensions, their transposes, and the windows they look at.
 
 Three programs, each the derivative of the others: input and weight make the output (`Convolution`), output and weight the
 input (`TransposedConvolution`), input and output the weight (`ConvolutionWeight`). The windows under the kernel are a
@@ -275,3 +275,79 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of conv3d: input (N, C, D, H, W), weight (C, O / groups, KD, KH, KW)."""
     return convolve_transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+# ---- the windows themselves
+class Im2Col(Op):
+    """Every window as a column: (N, C, H, W) -> (N, C * kernel, places)."""
+    def cpu(input, *, kernel, stride, padding, dilation):
+        seen = windows(input, kernel, stride, padding, dilation)
+        columns = seen.shape[1] * layout.numel(kernel), layout.numel(seen.shape[2 + len(kernel):])
+        return np.ascontiguousarray(seen.reshape(len(input), *columns))
+
+    grad_input = lambda g, shape, kernel, stride, padding, dilation: Col2Im.call(
+        g, space=shape[2:], kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+
+
+class Col2Im(Op):
+    """Every column added where its window looks: the transpose of Im2Col."""
+    def cpu(input, *, space, kernel, stride, padding, dilation):
+        places = places_in(space, kernel, stride, padding, dilation)
+        columns = input.reshape(len(input), input.shape[1] // layout.numel(kernel), *kernel, *places)
+        out = np.zeros((*columns.shape[:2], *[n + 2 * p for n, p in zip(space, padding)]), input.dtype)
+        for at in np.ndindex(*kernel):
+            where = tuple(slice(k * d, k * d + s * (m - 1) + 1, s) for k, d, s, m in zip(at, dilation, stride, places))
+            out[(..., *where)] += columns[(slice(None), slice(None), *at)]
+        return np.ascontiguousarray(out[(..., *[slice(p, p + n) for p, n in zip(padding, space)])])
+
+    grad_input = lambda g, kernel, stride, padding, dilation: Im2Col.call(
+        g, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+
+
+def places_in(space, kernel, stride, padding, dilation):
+    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, k, s, d in zip(space, padding, kernel, stride, dilation))
+
+
+def window_parameters(kernel_size, dilation, padding, stride):
+    names = ("kernel_size", "dilation", "padding", "stride")
+    return [each(v, 2, n) for n, v in zip(names, (kernel_size, dilation, padding, stride))]
+
+
+@export("nn.functional.unfold", out=False)
+def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
+    """The windows of (N, C, H, W) as columns (N, C * kernel, places)."""
+    check_tensors("im2col", input=input)
+    kernel, dilation, padding, stride = window_parameters(kernel_size, dilation, padding, stride)
+    if input.ndim not in (3, 4):
+        input.size(2)
+        raise RuntimeError("Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but "
+                           f"got: {list(input.shape)}")
+    places = places_in(input.shape[-2:], kernel, stride, padding, dilation)
+    if min(places) < 1:
+        told = ", ".join(f"{n}=({a}, {b})" for n, (a, b) in (("kernel_size", kernel), ("dilation", dilation), ("padding", padding)))
+        raise RuntimeError(f"Given input with spatial size ({input.shape[-2]}, {input.shape[-1]}), {told}, calculated shape of the array of "
+                           f"sliding blocks as ({places[0]}, {places[1]}), but its components must be at least one.")
+    x = input.unsqueeze(0) if input.ndim == 3 else input
+    out = Im2Col.call(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+    return out.squeeze(0) if input.ndim == 3 else out
+
+
+@export("nn.functional.fold", out=False)
+def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    """Columns (N, C * kernel, places) added up where their windows lie in (N, C, *output_size)."""
+    check_tensors("col2im", input=input)
+    kernel, dilation, padding, stride = window_parameters(kernel_size, dilation, padding, stride)
+    space = each(output_size, 2, "output_size")
+    rows, count = input.shape[-2:]
+    if rows % layout.numel(kernel):
+        raise RuntimeError("Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+                           f"input.size(1)={rows} and kernel_size=({kernel[0]}, {kernel[1]}).")
+    high, wide = places_in(space, kernel, stride, padding, dilation)
+    if high * wide != count:
+        told = ", ".join(f"{n}=({a}, {b})" for n, (a, b) in (("output_size", space), ("kernel_size", kernel), ("dilation", dilation),
+                                                             ("padding", padding), ("stride", stride)))
+        raise RuntimeError(f"Given {told}, expected size of input's dimension 2 to match the calculated number of sliding blocks {high} * "
+                           f"{wide} = {high * wide}, but got input.size(2)={count}.")
+    x = input.unsqueeze(0) if input.ndim == 2 else input
+    out = Col2Im.call(x, space=space, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+    return out.squeeze(0) if input.ndim == 2 else out

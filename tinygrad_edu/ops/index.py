@@ -114,7 +114,8 @@ def look(x, key, writing=False):
         elif part is None:
             x, dim = unsqueeze(x, dim), dim + 1
         elif isinstance(part, slice):
-            if part != slice(None, None, None) or isinstance(key, slice) and not writing:
+            whole_dim = part.step in (None, 1) and part.indices(x.shape[dim])[:2] == (0, x.shape[dim])
+            if not whole_dim or isinstance(key, slice) and not writing:
                 x = slice_(x, dim, part.start, part.stop, 1 if part.step is None else part.step)
             dim += 1
         elif isinstance(part, int):

@@ -6,6 +6,7 @@ operation either gives a correct gradient or raises torch's error; never a silen
 """
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 
@@ -14,8 +15,9 @@ from ..core.export import export, inplace_twins
 from ..core.mode import mode
 from ..core.op import number_as
 from ..core.record import fit
+from ..core.saved import short_name
 from ..core.tape import Node, Output, next_number
-from ..core.tensor import Tensor, copy_of, filled, from_host, from_storage, new, receiver, strided_spec
+from ..core.tensor import Tensor, copy_of, edge_of, filled, from_host, from_storage, new, receiver, strided_spec
 from . import views
 from .create import sizes_of
 from .named import rename
@@ -42,6 +44,8 @@ def check_writable(x, others=(), overlapping=False):
                 raise RuntimeError(errors.VIEW_OF_LEAF)
         if x.requires_grad and x.is_leaf:
             raise RuntimeError(errors.LEAF)
+        for y in others:
+            edge_of(y)                             # a view that can't take a fresh look at its base says so now
     if not overlapping and layout.overlaps(x._spec.shape, x._spec.strides):
         raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
                            "memory location. Please "
@@ -53,7 +57,12 @@ def refuse_view(x, changed):
     """torch's error for a view that was made where the tape could not follow it."""
     edge, made = x._edge, x._view_of
     node = edge.node if edge.__class__ is Output else edge
-    output = node and f"Output {x.output_nr} of {node.name().partition('Backward')[0]} is a view"
+    output = node and f"Output {x.output_nr} of {short_name(node)} is a view"
+    if made == "function":
+        return RuntimeError(f"{output} and {changed} modified inplace. This view was created inside a custom Function (or because an input was "
+                            "returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated "
+                            "with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
+                            "cloning the output of the custom Function.")
     if made == "multi" and node:
         text = f"{output} and {changed} modified inplace."
     else:
@@ -117,6 +126,9 @@ class CopySlices(Node):
     """base with `new` written through a view: what was there before gets no gradient from that place."""
     __slots__ = ("geometry", "source")
 
+    def name(self):
+        return "torch::autograd::CopySlices"
+
     def backward(self, g):
         g = g.contiguous()
         g_base = g_new = None
@@ -137,20 +149,19 @@ class Overwritten(Node):
     """All of a tensor overwritten: the old value gets zeros, the new one everything (edges: old, new)."""
     __slots__ = ("spec", "source")
 
+    def name(self):
+        return f"{'torch::autograd::' if type(self).__name__ == 'CopyBackwards' else ''}{type(self).__name__}"
+
     def backward(self, g):
         spec = self.spec
         return (filled(spec.shape, 0, spec.dtype, spec.backend) if self.edges[0] is not None else None,
                 fit(g, self.source) if self.edges[1] is not None else None)
 
 
-_overwritten = {}
-
-
+@functools.cache
 def overwritten(name):
     """The node class under torch's name: CopyBackwards, FillBackward2, ZeroBackward0 ..."""
-    if name not in _overwritten:
-        _overwritten[name] = type(name, (Overwritten,), {"__slots__": ()})
-    return _overwritten[name]
+    return type(name, (Overwritten,), {"__slots__": ()})
 
 
 def make(kind, edges):
@@ -444,10 +455,12 @@ def resize_(input, *sizes, memory_format=None):
     return input
 
 
-def _geometry_twin(name, view, node_name):
-    """unsqueeze_, t_ and their like: the same tensor looks at its storage another way."""
-    kinds = {}
+TWIN_NODES = {"UnsqueezeBackward0": "UnsqueezeBackward1", "SqueezeBackward0": "SqueezeBackward3", "SqueezeBackward1": "SqueezeBackward4",
+              "SqueezeBackward2": "SqueezeBackward5", "TBackward0": "TBackward1", "TransposeBackward0": "TransposeBackward1"}
 
+
+def _geometry_twin(name, view):
+    """unsqueeze_, t_ and their like: the same tensor looks at its storage another way."""
     def method(self, *args, **kwargs):
         recording = check_writable(self, (), overlapping=True)
         made = view(self, *args, **kwargs)
@@ -457,21 +470,22 @@ def _geometry_twin(name, view, node_name):
         self._spec = layout.spec(made.dtype, made.shape, made._spec.backend) if plain else made._spec
         self._storage.version += 1
         if recording:
-            kind = type(edge)
-            if kind not in kinds:
-                kinds[kind] = type(node_name, (kind,), {"__slots__": ()})
-            edge.__class__ = kinds[kind]
+            edge.__class__ = twin_node(type(edge))
             move_edge(self, edge)
-        self._edge_version = self._storage.version
+            self._edge_version = self._storage.version
         return self
     method.__name__, method.__doc__ = name, f"In-place version of `{name[:-1]}`."
     export(f".{name}")(method)
 
 
-for _name, _view, _node in (("unsqueeze_", views.unsqueeze, "UnsqueezeBackward1"), ("squeeze_", views.squeeze, "SqueezeBackward3"),
-                            ("t_", views.t, "TBackward1"), ("transpose_", views.transpose, "TransposeBackward1"),
-                            ("swapaxes_", views.transpose, "TransposeBackward1"), ("swapdims_", views.transpose, "TransposeBackward1")):
-    _geometry_twin(_name, _view, _node)
+@functools.cache
+def twin_node(kind):
+    """The node class of a view under the name that torch gives it in place."""
+    return type(TWIN_NODES[kind.__name__], (kind,), {"__slots__": ()})
+
+
+for _name in ("unsqueeze", "squeeze", "t", "transpose", "swapaxes", "swapdims"):
+    _geometry_twin(_name + "_", getattr(views, _name, views.transpose))
 
 
 @export(".rename_")

@@ -56,7 +56,7 @@ class Loss(Op):
             out = reduced(values, reduction)
         if mode.grad:
             count = values.numel() if reduction == "mean" else 1
-            factor = 1 / count if count else float("nan")
+            factor = 1 / count if count else 0.0
             record(cls, inputs, {"reduction": reduction, "factor": factor, **params}, out)
         return out
 
@@ -69,7 +69,7 @@ class MseLoss(Loss):
     def cpu(input, target, *, reduction, factor):
         difference = input - target
         squares = np.multiply(difference, difference, out=difference)
-        return squares if reduction == "none" else np.asarray(np.add.reduce(squares, axis=None) * input.dtype.type(factor))
+        return squares if reduction == "none" else np.asarray(np.add.reduce(squares, axis=None) / (squares.size if reduction == "mean" else 1))
     value       = staticmethod(lambda input, target: (input - target) * (input - target))
     grad_input  = lambda g, input, target, factor: (input - target) * (g * (2 * factor))
     grad_target = lambda g, input, target, factor: (target - input) * (g * (2 * factor))
@@ -83,7 +83,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
         spec = input._spec
         if spec.fast:                              # the short path: every step of many a training loop passes here
             count = layout.numel(spec.shape) if reduction == "mean" else 1
-            params = {"reduction": reduction, "factor": 1 / count if count else float("nan")}
+            params = {"reduction": reduction, "factor": 1 / count if count else 0.0}
             array = spec.backend.run(MseLoss, (input._array, target._array), params)
             out = wrap(array, layout.spec(spec.dtype, array.shape, spec.backend))
             if mode.grad:
@@ -182,6 +182,9 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 
 
 # ---- probabilities
+SMALL = float(np.float32(1e-12))                   # torch's constant is a float32
+
+
 class BinaryCrossEntropy(Loss):
     """-(target * log(input) + (1 - target) * log(1 - input)), each logarithm at least -100."""
     kernel = "binary_cross_entropy"
@@ -193,11 +196,11 @@ class BinaryCrossEntropy(Loss):
         return values if weight is None else values * weight
 
     def grad_input(g, input, target, weight, factor):
-        slope = (input - target) / ((1 - input) * input).clamp(min=1e-12) * (g * factor)
+        slope = (input - target) / ((1 - input) * input).clamp(min=SMALL) * (g * factor)
         return slope if weight is None else slope * weight
 
     def grad_target(g, input, target, weight, factor):
-        slope = ((-input).log1p().clamp(min=-100) - input.log().clamp(min=-100)) * (g * factor)
+        slope = ((-input).log1p() - input.log()) * (g * factor)
         return slope if weight is None else slope * weight
 
 

@@ -371,8 +371,8 @@ class Frac(Elementwise):
 
 class Round(Elementwise):
     """The nearest whole number; halves go to the even one."""
-    check  = unless("round_vml_cpu", BOOL)
-    cpu    = lambda x: np.rint(x) if x.dtype.kind == "f" else x.copy()
+    check  = unless("round_vml_cpu", BOOL, INTEGER)
+    cpu    = np.rint
     grad_x = lambda g: zeros(g)
 
     def cuda(x):
@@ -405,6 +405,8 @@ class RoundDecimals(Elementwise):
 @export("round", inplace=True)
 def round(input, *, decimals=0):
     """The nearest whole number, or multiple of 10 ** -decimals; halves go to the even one."""
-    return RoundDecimals.call(input, decimals=decimals) if decimals else Round.call(input)
+    if decimals:
+        return RoundDecimals.call(input, decimals=decimals)
+    return input.clone() if input.dtype.category == INTEGER else Round.call(input)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core import layout, tape
 from ..core.export import export, functions
+from ..core.leaf import unreachable
 from ..core.mode import mode, no_grad
 from ..core.op import Op
 from ..core.record import record
@@ -189,7 +190,7 @@ def _several(kind, x, parts, join):
     edge = receiver(x) if mode.grad and x.is_floating_point() else None
     for out in outs:
         out._view_of = "multi" if mode.grad else "inference" if mode.inference else "no_grad"
-    if edge is not None:
+    if edge is not None or mode.grad and unreachable(x) and x.is_floating_point():
         node = new(kind)
         node.edges, node.number, node.count = (edge,), next_number(), len(outs)
         node.join, node.spec, node.output_specs = join, x._spec, [o._spec for o in outs]

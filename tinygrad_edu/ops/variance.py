@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.export import export
 from ..core.op import Op
+from ..core.record import unnamed
 from .reduce import add_up, count, dims_of, in_float32, spread
 
 
@@ -49,10 +50,6 @@ class Std(Op):
     grad_x = lambda g, x, out, dims, keepdim, correction: std_backward(g, out, x, dims, keepdim, correction)
 
 
-def unnamed(x):
-    return x.rename(None) if x.has_names() else x
-
-
 class VarMean(Op):
     """The variance and the mean along `dims`."""
     names, n_outputs, saves = "drop", 2, ("x",)
@@ -62,7 +59,7 @@ class VarMean(Op):
         return variance.astype(x.dtype), mean.astype(x.dtype)
 
     def backward(ctx, g_var, g_mean):
-        x, dims, keepdim = unnamed(ctx.saved[0]), ctx.params["dims"], ctx.params["keepdim"]
+        x, dims, keepdim = ctx.saved[0], ctx.params["dims"], ctx.params["keepdim"]
         along = None if g_var is None else var_backward(g_var, x, **ctx.params)
         return add(along, mean_backward(g_mean, x, dims, keepdim))
 
@@ -76,8 +73,8 @@ class StdMean(Op):
         return np.sqrt(variance).astype(x.dtype), mean.astype(x.dtype)
 
     def backward(ctx, g_std, g_mean):
-        x, dims, keepdim = unnamed(ctx.saved[0]), ctx.params["dims"], ctx.params["keepdim"]
-        along = None if g_std is None else std_backward(g_std, unnamed(ctx.unpack_out()[0]), x, **ctx.params)
+        x, dims, keepdim = ctx.saved[0], ctx.params["dims"], ctx.params["keepdim"]
+        along = None if g_std is None else std_backward(g_std, unnamed(ctx.unpack_out())[0], x, **ctx.params)
         return add(along, mean_backward(g_mean, x, dims, keepdim))
 
 
@@ -110,7 +107,7 @@ def parsed(function, input, dim, unbiased, keepdim, correction):
         raise RuntimeError(f"{which} only support floating point and complex dtypes")
     if count(input.shape, dims) - correction <= 0 and (input.numel() or 0 in [input.shape[d] for d in dims]):
         warnings.warn(f"{function}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction"
-                      " factor (input numel divided by output numel).", UserWarning, stacklevel=3)
+                      " factor (input numel divided by output numel).", UserWarning, stacklevel=4)
     return {"dims": dims, "keepdim": keepdim, "correction": correction}
 
 

@@ -9,6 +9,7 @@ from ..core import dtypes, layout, names, tape
 from ..core.export import export
 from ..core.op import Op, parameters_of
 from ..core.saved import OpNode
+from ..core.leaf import unreachable
 from ..core.mode import mode
 from ..core.tape import next_number
 from ..core.tensor import Tensor, new, receiver, view_of
@@ -32,7 +33,7 @@ class View(Op):
         out = view_of(x, shape, strides, x._offset if offset is None else offset, dim_names)
         if mode.grad:
             edge = receiver(x) if x._spec.dtype.category == dtypes.FLOATING else None
-            if edge is not None or x._base is not None and x._base.requires_grad and x.is_floating_point():
+            if edge is not None or unreachable(x) and x.is_floating_point():
                 node = new(cls.node)
                 node.edges, node.number = (edge,), next_number()
                 node.params, node.specs = params, (x._spec,)
@@ -144,7 +145,9 @@ def reshape(input, *shape):
     strides = layout.view_strides(spec.shape, spec.strides, shape)
     if strides is None:
         input = input.contiguous()
-        return Unsafe.of(input, shape, layout.contiguous_strides(shape))
+        made = Unsafe.of(input, shape, layout.contiguous_strides(shape))
+        made._base = made._view_of = None          # nobody else can see the copy
+        return made
     return Reshape.of(input, shape, strides)
 
 
@@ -314,27 +317,23 @@ class Squeeze(View):
     grad_x = lambda g, shape: g.reshape(shape)
 
 
-class Squeeze1(View):
-    """One dimension."""
+class SqueezeDim(Squeeze):
     grad_x = lambda g, shape: g.reshape(shape)
 
 
-class Squeeze2(View):
-    """Several."""
+class SqueezeDims(Squeeze):
     grad_x = lambda g, shape: g.reshape(shape)
 
 
-Squeeze1.node.__name__, Squeeze2.node.__name__ = "SqueezeBackward1", "SqueezeBackward2"
+SqueezeDim.node.__name__, SqueezeDims.node.__name__ = "SqueezeBackward1", "SqueezeBackward2"
 
 
 @export("squeeze")
 def squeeze(input, dim=None):
     """Without the dimensions of size one (or only those in `dim`)."""
-    spec = input._spec
-    dims = range(input.ndim) if dim is None else [dim_of(input, d) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
-    keep = [d for d in range(input.ndim) if not (d in dims and spec.shape[d] == 1)]
-    kind = Squeeze if dim is None else Squeeze2 if isinstance(dim, (tuple, list)) else Squeeze1
-    return _permuted(kind, input, keep)
+    kind = Squeeze if dim is None else SqueezeDims if isinstance(dim, (tuple, list)) else SqueezeDim
+    dims = range(input.ndim) if dim is None else [dim_of(input, d) for d in (dim if kind is SqueezeDims else (dim,))]
+    return _permuted(kind, input, [d for d, size in enumerate(input.shape) if not (d in dims and size == 1)])
 
 
 class Expand(View):
@@ -363,10 +362,20 @@ def expand(input, *sizes, implicit=False):
             raise RuntimeError(f"The expanded size of the tensor ({size}) must match the existing size ({mine}) at "
                                f"non-singleton dimension {d}.  "
                                f"Target sizes: {list(sizes)}.  Tensor sizes: {list(spec.shape)}")
-    strides = layout.broadcast_strides(spec.shape, spec.strides, shape)
-    dim_names = None if spec.names is None else (None,) * lead + spec.names
-    # a new leading dimension has torch's stride 0, or that of a contiguous one where it has size one
-    return Expand.of(input, shape, strides, None, dim_names)
+    strides = _expanded_strides(spec, shape)
+    return Expand.of(input, shape, strides, None, None if spec.names is None else (None,) * lead + spec.names)
+
+
+def _expanded_strides(spec, shape):
+    """0 for what is repeated; a new dimension of size one has the stride that unsqueeze would give it, as torch's."""
+    if not spec.shape:
+        return (0,) * len(shape)
+    strides = []
+    for back in range(1, len(shape) + 1):
+        own = back <= len(spec.shape)
+        size, stride = (spec.shape[-back], spec.strides[-back]) if own else (1, shape[1 - back] * strides[-1])
+        strides.append(stride if size == shape[-back] else 0)
+    return tuple(reversed(strides))
 
 
 @export(".expand_as")

@@ -49,6 +49,7 @@ def _with_hooks(step):
     @functools.wraps(step)
     def hooked(*args, **kwargs):                   # hooks see, and may replace, all arguments: self is the first
         self = args[0]
+        self._opt_called = True                    # learning-rate schedulers ask
         if not (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre_hooks
                 or _global_post_hooks):
             return step(*args, **kwargs)

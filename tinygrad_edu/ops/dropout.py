@@ -1,0 +1,86 @@
+"""Dropout: elements or whole channels set to zero at random, the others scaled up.
+
+Its derivative is that of the product it is; nothing here is on the tape by itself.
+"""
+from __future__ import annotations
+
+import warnings
+
+from ..core.export import export
+from .create import constant, like
+from .random import bernoulli_
+
+
+def _noise(input, p, shape=None):
+    """1 / (1 - p) where an element stays, 0 where it is dropped."""
+    made = like(input.detach(), None) if shape is None else constant("empty", shape, None, input.dtype, input.device)
+    return bernoulli_(made, 1 - p).div_(1 - p)
+
+
+def _drop(input, p, train, inplace=False, features=False):
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p:g}")
+    if p == 0 or not train or not input.numel():
+        return input
+    if p == 1:
+        noise = input.new_zeros(())
+    elif features:
+        if input.ndim < 2:
+            raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+        noise = _noise(input, p, (*input.shape[:2], *(1,) * (input.ndim - 2)))
+    else:
+        noise = _noise(input, p)
+    return input.mul_(noise) if inplace else input.mul(noise)
+
+
+@export("dropout()", out=False)
+def dropout(input, p, train):
+    """Zero each element with probability p, and scale the others by 1 / (1 - p); nothing unless `train`."""
+    return _drop(input, p, train)
+
+
+@export("feature_dropout()", out=False)
+def feature_dropout(input, p, train):
+    """Zero whole channels (dimension 1) with probability p."""
+    return _drop(input, p, train, features=True)
+
+
+def _check_p(p):
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+@export("nn.functional.dropout", out=False)
+def functional_dropout(input, p=0.5, training=True, inplace=False):
+    """Zero each element with probability p, and scale the others by 1 / (1 - p); nothing unless `training`."""
+    _check_p(p)
+    return _drop(input, p, training, inplace)
+
+
+def _channel_dropout(dims):
+    """nn.functional.dropout1d, 2d and 3d: whole channels of data with that many dimensions of space."""
+    name, batched = f"dropout{dims}d", dims + 2
+
+    def channels(input, p=0.5, training=True, inplace=False):
+        _check_p(p)
+        if input.ndim not in (batched - 1, batched):
+            told = (f"{name}: Expected {batched - 1}D or {batched}D input, but received a {input.ndim}D input. Note that {name} exists to "
+                    f"provide channel-wise dropout on inputs with {dims} spatial dimension{'s' if dims > 1 else ''}, a channel dimension, "
+                    f"and an optional batch dimension (i.e. {batched - 1}D or {batched}D inputs).")
+            if dims == 1:
+                raise RuntimeError(told)
+            warnings.warn(f"{name}: Received a {input.ndim}-D input to {name}, which is deprecated and will result in an error in a future "
+                          "release. To retain the behavior and silence this warning, please use dropout instead. Note that "
+                          f"{name} exists to provide channel-wise dropout on inputs with {dims} spatial dimensions, a channel dimension, "
+                          f"and an optional batch dimension (i.e. {batched - 1}D or {batched}D inputs).", UserWarning, stacklevel=2)
+        alone = dims != 2 and input.ndim == batched - 1              # no batch; dropout2d takes it for (N, C, L)
+        if alone:
+            input = input.unsqueeze_(0) if inplace else input.unsqueeze(0)
+        made = _drop(input, p, training, inplace, features=True)
+        return (made.squeeze_(0) if inplace else made.squeeze(0)) if alone else made
+    channels.__name__, channels.__doc__ = name, f"Zero whole channels of {dims}-dimensional data with probability p."
+    export(f"nn.functional.{name}", out=False)(channels)
+
+
+for _dims in (1, 2, 3):
+    _channel_dropout(_dims)

@@ -1,0 +1,120 @@
+"""Generators of random numbers as users hold them: seeds, states, and the default one.
+
+What they draw is made in core.generator; random tensors are made in ops.random.
+"""
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+
+from .. import backends
+from ..core import dtypes
+from ..core.generator import DEFAULT_SEED, MT19937, STATE, entropy
+from ..core.tensor import Tensor, from_host
+
+
+class Generator:
+    """A stream of random numbers of one's own. `Generator().manual_seed(0)`."""
+
+    def __init__(self, device="cpu"):
+        self.device = backends.get_backend(device).device
+        self._stream = MT19937(DEFAULT_SEED)
+
+    def manual_seed(self, seed):
+        """Start again from a seed; returns the generator."""
+        if not isinstance(seed, (int, np.integer)):
+            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
+        seed = int(seed)
+        if not -2 ** 63 <= seed < 2 ** 64:
+            raise ValueError("Overflow when unpacking long long")
+        self._stream.seed(seed % 2 ** 64)
+        return self
+
+    def seed(self):
+        """Start again from a seed that nobody can foresee; returns it."""
+        self._stream.seed(entropy())
+        return self._stream.initial_seed
+
+    def initial_seed(self):
+        return self._stream.initial_seed
+
+    def get_state(self):
+        """The state as a tensor of bytes, which torch can read too."""
+        return from_host(self._stream.state(), dtypes.uint8)
+
+    def set_state(self, new_state):
+        """Go on from a state that `get_state` gave, here or in torch."""
+        if not isinstance(new_state, Tensor):
+            raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
+        if new_state.dtype is not dtypes.uint8 or not new_state.is_cpu or not new_state.is_contiguous():
+            raise TypeError("RNG state must be a torch.ByteTensor")
+        if new_state.numel() != STATE.itemsize:
+            raise RuntimeError(f"Expected a CPUGeneratorImplState of size {STATE.itemsize} but found the input RNG state size to be "
+                               f"{new_state.numel()}")
+        self._stream.set_state(new_state._host().tobytes())
+        return self
+
+    def clone_state(self):
+        """Another generator that will give the same numbers."""
+        return Generator(self.device).set_state(self.get_state())
+
+    def __reduce__(self):
+        return _restored, (self._stream.state().tobytes(),)
+
+
+def _restored(state):
+    made = Generator()
+    made._stream.set_state(state)
+    return made
+
+
+default_generator = Generator()
+default_generator.seed()
+
+
+def manual_seed(seed):
+    """Start all random numbers again from a seed; returns the default generator."""
+    return default_generator.manual_seed(int(seed))
+
+
+def seed():
+    """Start all random numbers again from a seed that nobody can foresee; returns it."""
+    return default_generator.seed()
+
+
+def initial_seed():
+    """The seed with which the default generator started."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state():
+    """The default generator's state."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state):
+    """Go on from a saved state."""
+    default_generator.set_state(new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(devices=None, enabled=True, _caller="fork_rng", _devices_kw="devices", device_type="cuda"):
+    """`with fork_rng():` random numbers drawn inside leave no trace outside."""
+    if not enabled:
+        yield
+        return
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(before)
+
+
+def stream_of(generator, name):
+    """The stream to draw from: the default one for None."""
+    if generator is None:
+        return default_generator._stream
+    if not isinstance(generator, Generator):
+        raise TypeError(f"{name}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}")
+    return generator._stream

@@ -1,0 +1,96 @@
+"""Questions about tensors and dtypes, and torch's old tensor types (`FloatTensor` ...).
+
+Nothing here computes; the rules of promotion are in core.dtypes.
+"""
+from __future__ import annotations
+
+import warnings
+
+from ..core import dtypes
+from ..core.tensor import Tensor
+from .bridges import legacy
+
+
+def _tensor(name, input):
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    return input
+
+
+def is_tensor(obj):
+    """Whether an object is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input):
+    return _tensor("is_floating_point", input).is_floating_point()
+
+
+def is_complex(input):
+    return _tensor("is_complex", input).is_complex()
+
+
+def is_nonzero(input):
+    """Whether the one element of a tensor is not zero."""
+    return _tensor("is_nonzero", input).is_nonzero()
+
+
+def is_inference(input):
+    """Whether a tensor was made in inference mode."""
+    return _tensor("is_inference", input).is_inference()
+
+
+def is_same_size(input, other):
+    """Whether two tensors have the same shape."""
+    return _tensor("is_same_size", input).shape == other.shape
+
+
+def numel(input):
+    """How many elements a tensor has."""
+    return _tensor("numel", input).numel()
+
+
+def can_cast(from_, to):
+    """Whether an in-place operation may write one dtype into another."""
+    for place, (name, found) in enumerate((("from_", from_), ("to", to)), 1):
+        if not isinstance(found, dtypes.dtype):
+            raise TypeError(f"can_cast(): argument '{name}' (position {place}) must be torch.dtype, not {type(found).__name__}")
+    return dtypes.can_cast(from_, to)
+
+
+def result_type(tensor1, tensor2):
+    """The dtype of an arithmetic operation on two operands, tensors or numbers."""
+    operands = (tensor1, tensor2)
+    tensors = [x for x in operands if isinstance(x, Tensor)]
+    return dtypes.result_type([x.dtype for x in tensors if x.ndim], [x.dtype for x in tensors if not x.ndim],
+                              [dtypes.of_number(x) for x in operands if not isinstance(x, Tensor)])
+
+
+# ---- FloatTensor and its like
+class _TensorType(type):
+    """The type of FloatTensor ...: called, it makes a tensor; `isinstance` asks for dtype and device."""
+
+    def __call__(cls, *args, device=None):
+        return legacy(Tensor, args, cls.dtype, device)
+
+    def __instancecheck__(cls, x):
+        return isinstance(x, Tensor) and x.dtype is cls.dtype and x.is_cpu
+
+
+def _tensor_type(dtype):
+    name = f"{dtype.legacy_name}Tensor"
+    return _TensorType(name, (), {"dtype": dtype, "__module__": "torch", "__doc__": f"CPU tensors of dtype {dtype}."})
+
+
+TENSOR_TYPES = {f"{dtype.legacy_name}Tensor": _tensor_type(dtype) for dtype in list(dtypes.DTYPES.values())}
+
+
+def set_default_tensor_type(t):
+    """The old way to say `set_default_dtype`."""
+    warnings.warn("torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use torch.set_default_dtype() and "
+                  "torch.set_default_device() as alternatives.", UserWarning, stacklevel=2)
+    if isinstance(t, str):
+        t = TENSOR_TYPES.get(t.removeprefix("torch."), t)
+    if not isinstance(t, _TensorType):
+        raise TypeError("invalid type object")
+    dtypes.set_default_dtype(t.dtype)
