@@ -98,9 +98,8 @@ def check_against_torch(sample, device="cpu"):
 
 # ---- gradients against mathematics
 def floating(sample, device):
-    """The sample's inputs in float64, and its expression as a function of those that are differentiated."""
-    arrays = measure.cases(sample)["float64"] if "float64" in sample.dtypes else sample.arrays()
-    tensors = measure.tensors_of(te, sample, arrays, device)
+    """The sample's inputs as they were drawn, and its expression as a function of those that are differentiated."""
+    tensors = measure.tensors_of(te, sample, sample.arrays(), device)
     wanted = [n for n, x in tensors.items() if x.requires_grad]
 
     def function(*xs):

@@ -8,6 +8,7 @@ import importlib as _importlib
 
 from . import ops  # noqa: F401  (attaches the operations)
 from . import autograd
+from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .backends import device
 from .core import dtypes as _dtypes
 from .core.dtypes import (can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype)

@@ -24,6 +24,11 @@ def load():
     return PROGRAMS
 
 
+def named(file):
+    """The names of the programs of one file."""
+    return [name for name in load() if name.startswith(f"{file}: ")]
+
+
 def refused(function):
     """The type and the first line of the error that a call raises."""
     try:

@@ -29,7 +29,7 @@ class Input:
     grad: bool = True                              # whether gradients are checked for it (floats only)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     op: str                                        # torch's name of the function
     expression: str

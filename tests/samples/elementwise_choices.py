@@ -21,7 +21,8 @@ sample("is_same_size", "torch.tensor(torch.is_same_size(x, y))", x=normal(3, 4),
 
 # ---- logic and bits
 for name in ("and", "or", "xor"):
-    sample(f"logical_{name}", f"torch.logical_{name}(x, y)", x=integers(3, 4, low=0, high=2), y=integers(4, low=0, high=2))
+    sample(f"logical_{name}", f"torch.logical_{name}(x, y)", x=integers(3, 4, low=0, high=2),
+           y=integers(4, low=0, high=2))
     sample(f"bitwise_{name}", f"torch.bitwise_{name}(x, y)", x=integers(3, 4), y=integers(4), **WHOLE)
     sample(f"bitwise_{name}", f"torch.bitwise_{name}(x, y)", x=booleans(2, 4), y=booleans(4), **WHOLE)
 sample("bitwise_and", "6 & x", x=integers(3, 4), **WHOLE)
@@ -30,7 +31,8 @@ sample("bitwise_not", "torch.bitwise_not(x)", x=integers(3, 4), **WHOLE)
 sample("bitwise_not", "~x", x=booleans(3, 4), **WHOLE)
 sample("bitwise_left_shift", "torch.bitwise_left_shift(x, y)", x=integers(3, 4), y=integers(4, low=0, high=5), **WHOLE)
 sample("bitwise_left_shift", "x << 2", x=integers(3, 4), **WHOLE)
-sample("bitwise_right_shift", "torch.bitwise_right_shift(x, y)", x=integers(3, 4, low=-50, high=50), y=integers(4, low=0, high=5), **WHOLE)
+sample("bitwise_right_shift", "torch.bitwise_right_shift(x, y)", x=integers(3, 4, low=-50, high=50),
+       y=integers(4, low=0, high=5), **WHOLE)
 sample("bitwise_right_shift", "x >> 1", x=integers(3, 4), **WHOLE)
 
 # ---- choices
@@ -60,8 +62,8 @@ sample("heaviside", "torch.heaviside(x, y)", x=integers(3, 4), y=integers(4))
 # ---- activations
 sample("relu", "torch.relu(x)", x=normal(3, 4))
 sample("sigmoid", "torch.sigmoid(x)", x=normal(3, 4))
-for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "sigmoid", "logsigmoid",
-             "hardtanh", "hardswish", "tanhshrink", "softsign", "hardshrink", "softshrink", "tanh"):
+for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "sigmoid",
+             "tanh", "logsigmoid", "hardtanh", "hardswish", "tanhshrink", "softsign", "hardshrink", "softshrink"):
     sample(f"nn.functional.{name}", f"torch.nn.functional.{name}(x)", x=normal(3, 4))
 for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "silu", "mish", "hardtanh", "hardswish"):
     sample(f"nn.functional.{name}", f"torch.nn.functional.{name}(x * 2, inplace=True)", x=normal(3, 4), node=False,

@@ -21,7 +21,8 @@ sample("topk", "x.topk(2, 0, largest=False)", x=distinct(3, 4), dtypes=FLOATS, w
 sample("median", "torch.median(x)", x=distinct(3, 4), dtypes=FLOATS, why=TIES)
 sample("median", "torch.median(x, 1)", x=distinct(3, 5), dtypes=FLOATS, why=TIES)
 sample("median", "x.median(0, keepdim=True)", x=distinct(4, 3), dtypes=FLOATS, why=TIES)
-sample("nanmedian", "torch.nanmedian(torch.where(x > 0.33, float('nan'), x))", x=distinct(3, 4), dtypes=FLOATS, why=TIES)
+sample("nanmedian", "torch.nanmedian(torch.where(x > 0.33, float('nan'), x))",
+       x=distinct(3, 4), dtypes=FLOATS, why=TIES)
 sample("nanmedian", "torch.nanmedian(torch.where(x > 0.33, float('nan'), x), 1)",
        x=distinct(3, 4), dtypes=FLOATS, why=TIES)
 sample("kthvalue", "torch.kthvalue(x, 2)", x=distinct(3, 4), dtypes=FLOATS, why=TIES)

@@ -64,7 +64,7 @@ def fits(value, dtype):
 def is_outside(low, high, dtype):
     """Whether numbers between low and high (or nan) overflow an integer type."""
     least, most = LIMITS[dtype]
-    return not (max(least, -most) - (dtype is not dtypes.uint8) <= low and high <= most)
+    return not ((-most if dtype is dtypes.uint8 else least) <= low and high <= most)
 
 
 # ---- nested sequences

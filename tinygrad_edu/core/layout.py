@@ -85,10 +85,10 @@ def contiguous_strides(shape):
 
 
 def is_contiguous(shape, strides):
+    if 0 in shape:
+        return True
     expected = 1
     for size, stride in zip(reversed(shape), reversed(strides)):
-        if size == 0:
-            return True
         if size != 1:
             if stride != expected:
                 return False
@@ -98,10 +98,10 @@ def is_contiguous(shape, strides):
 
 def is_dense(shape, strides):
     """Whether every element has its own place, and the places leave no holes (a permutation of contiguous)."""
+    if 0 in shape:
+        return True
     expected = 1
-    for stride, size in sorted((stride, size) for size, stride in zip(shape, strides) if size != 1):
-        if size == 0:
-            return True
+    for stride, size in sorted([(stride, size) for size, stride in zip(shape, strides) if size != 1]):
         if stride != expected:
             return False
         expected *= size
@@ -133,10 +133,10 @@ def dense_strides(shape, strides):
 
 def overlaps(shape, strides):
     """Whether two elements may share one place (an expanded tensor, overlapping windows)."""
+    if 0 in shape:
+        return False
     reach = 0
-    for stride, size in sorted((abs(stride), size) for size, stride in zip(shape, strides) if size != 1):
-        if size == 0:
-            return False
+    for stride, size in sorted([(stride, size) for size, stride in zip(shape, strides) if size != 1]):
         if stride <= reach:
             return True
         reach += stride * (size - 1)

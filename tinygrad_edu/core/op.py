@@ -43,10 +43,10 @@ class Op:
                        `ctx.params`, `ctx.specs` and `ctx.needs_input_grad`, and returns one gradient per input
     n_outputs          how many tensors the program returns
     keeps              of several outputs the numbers of those that `out` saves (the others are None there); empty: all
-    inputs             only where the program does not name them: ops with any number of inputs, or made of views and copies
+    inputs             only where the program does not name them: any number of inputs, or ops made of views and copies
     names              what becomes of names of dimensions: "keep", "unify", "drop", "none", a function, None (refuse)
-    node_name          what torch calls the node, where that is not the class's name + "Backward0"; three names where that
-                       depends on the operands: for two tensors, for a number first, for a number second
+    node_name          what torch calls the node, where that is not the class's name + "Backward0"; three names where
+                       that depends on the operands: for two tensors, for a number first, for a number second
     """
     cpu = cuda = backward = None
     n_outputs = 1
@@ -65,7 +65,7 @@ class Op:
                 setattr(cls, key, staticmethod(value))
         source = next((p for p in (cls.cpu, cls.cuda) if hasattr(p, "__code__")), None)
         if source is None and declared is None:
-            raise TypeError(f"{cls.__name__} needs a Python function as its cpu or its cuda program, to name its inputs")
+            raise TypeError(f"{cls.__name__} needs a Python function as its cpu or cuda program, to name its inputs")
         inputs, parameters = parameters_of(source) if source is not None else ((), ())
         cls.inputs = inputs if declared is None else declared
         cls.parameters = cls.__dict__.get("parameters", parameters)
@@ -84,8 +84,9 @@ class Op:
                                     f"{', '.join(offered)}")
         cls.differentiable = bool(cls.formulas) or cls.backward is not None
         node_names = cls.node_name or f"{cls.__name__}Backward0"
-        made = [type(name, (LongNode if cls.backward else FormulaNode,), {"__slots__": (), "op": cls, "n_outputs": cls.n_outputs})
-                for name in ((node_names,) if isinstance(node_names, str) else node_names)]
+        node_names = (node_names,) if isinstance(node_names, str) else node_names
+        body = {"__slots__": (), "op": cls, "n_outputs": cls.n_outputs}
+        made = [type(name, (LongNode if cls.backward else FormulaNode,), dict(body)) for name in node_names]
         cls.node, cls.nodes = made[0], tuple(made)
 
     # ---- forward
@@ -218,23 +219,23 @@ def public_name(cls):
 
 def check_operands(cls, inputs, tensors):
     """torch's TypeError for an operand that is neither a tensor nor a number that may stand there."""
-    allowed = cls.numbers
     for place, x in enumerate(inputs):
         if isinstance(x, Tensor):
             continue
-        if allowed != "none" and isinstance(x, (bool, int, float, np.generic)) and tensors and (place or allowed != "second"):
-            continue
-        raise refused_operand(cls, inputs, place)
+        may = cls.numbers != "none" and (place or cls.numbers != "second")
+        if not (may and tensors and isinstance(x, (bool, int, float, np.generic))):
+            raise refused_operand(cls, inputs, place)
 
 
 def refused_operand(cls, inputs, place, name=None):
-    name, kinds = name or public_name(cls), ", ".join("Tensor" if isinstance(x, Tensor) else type(x).__name__ for x in inputs)
-    argument = {"x": "input", "y": "other"}.get(cls.inputs[place], cls.inputs[place])
+    name = name or public_name(cls)
+    kinds = ["Tensor" if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
     if cls.numbers in ("second", "overloads"):
-        return TypeError(f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:\n"
-                         f" * (Tensor input, Tensor {cls.inputs[1].replace('y', 'other')}, *, Tensor out = None)\n"
-                         f" * (Tensor input, Number {cls.inputs[1].replace('y', 'other')}, *, Tensor out = None)")
-    return TypeError(f"{name}(): argument '{argument}' (position {place + 1}) must be Tensor, not {type(inputs[place]).__name__}")
+        return TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(kinds)}), but "
+                         "expected one of:\n * (Tensor input, Tensor other, *, Tensor out = None)\n"
+                         " * (Tensor input, Number other, *, Tensor out = None)")
+    argument = {"x": "input", "y": "other"}.get(cls.inputs[place], cls.inputs[place])
+    return TypeError(f"{name}(): argument '{argument}' (position {place + 1}) must be Tensor, not {kinds[place]}")
 
 
 def common_backend(inputs):

@@ -5,26 +5,18 @@ It reads numbers as a numpy array and writes text; where they came from is none 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
+from types import SimpleNamespace
 
 import numpy as np
 
 from ..backends.cpu import quiet
 from . import dtypes
+from .export import functions
 from .tensor import Tensor
 
 
-@dataclasses.dataclass
-class _Options:
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
-
-
-options = _Options()
+options = SimpleNamespace(precision=4, threshold=1000, edgeitems=3, linewidth=80, sci_mode=None)
 PROFILES = {"default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
             "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
             "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80}}
@@ -44,7 +36,7 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
 
 def get_printoptions():
     """The options as a dictionary, which `set_printoptions(**that)` takes back."""
-    return dataclasses.asdict(options)
+    return dict(vars(options))
 
 
 @contextlib.contextmanager
@@ -193,3 +185,4 @@ def _format(x, spec):
 Tensor._printed_as = "tensor"
 Tensor.__repr__ = text_of
 Tensor.__format__ = _format
+functions.update(set_printoptions=set_printoptions, get_printoptions=get_printoptions)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..backends.summing import add_up
 from . import dtypes, layout, tape
 from .leaf import unreachable
 from .mode import mode
@@ -67,16 +68,17 @@ def record(cls, inputs, params, out, plain=False):
 
 def which_is_number(inputs):
     """0: none of the first two, 1: the first, 2: the second."""
-    return 0 if isinstance(inputs[1], Tensor) and isinstance(inputs[0], Tensor) else 1 if isinstance(inputs[1], Tensor) else 2
+    first, second = isinstance(inputs[0], Tensor), isinstance(inputs[1], Tensor)
+    return 0 if first and second else 1 if second else 2
 
 
 def sum_to_array(array, shape):
     """Undo a broadcast, on bare arrays."""
     lead = array.ndim - len(shape)
     if lead:
-        array = array.sum(axis=tuple(range(lead)))
+        array = np.asarray(add_up(array, tuple(range(lead))))
     dims = tuple([d for d, size in enumerate(shape) if size == 1 and array.shape[d] != 1])
-    return np.asarray(array.sum(axis=dims, keepdims=True) if dims else array)
+    return np.asarray(add_up(array, dims, True)) if dims else array
 
 
 def unnamed(saved):

@@ -35,7 +35,7 @@ def version_of(x):
 def short_name(node):
     """The name of an op in torch's errors: 'Exp' for ExpBackward0, 'Fill2' for FillBackward2."""
     name, _, number = node.name().rpartition("Backward")
-    return name + number.replace("0", "") if number.isdigit() else node.name()
+    return name + number.replace("0", "") if name else node.name()
 
 
 def stale(x, version, node=None, number=0):

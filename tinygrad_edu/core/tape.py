@@ -357,6 +357,9 @@ def check_nan(node, results):
 
 
 def forward_trace():
-    """The caller's stack as text, for anomaly mode."""
+    """The caller's stack as text, without the engine's own frames at its end: for anomaly mode."""
     import traceback
-    return "".join(traceback.format_stack()[:-3])
+    frames, engine = traceback.extract_stack(), __file__.rpartition("core")[0]
+    while frames and frames[-1].filename.startswith((engine + "core", engine + "ops", "<short path")):
+        frames.pop()
+    return "".join(traceback.format_list(frames))

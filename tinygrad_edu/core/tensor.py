@@ -15,7 +15,7 @@ from ..backends import CPU, get_backend
 from . import dtypes, layout, names as dim_names
 from .leaf import OnTape, edge_of, receiver
 from .mode import mode, no_grad
-from .storage import Storage
+from .storage import Retyped, Storage
 
 __all__ = ["Tensor", "edge_of", "receiver", "new", "wrap", "from_array", "from_storage", "strided_spec", "view_of",
            "empty", "filled", "from_host", "host_of", "copy_of", "bump"]
@@ -294,6 +294,7 @@ def host_of(storage):
 
 
 copyreg.pickle(Storage, lambda self: (_rebuilt_storage, (host_of(self), self.dtype, str(self.backend.device))))
+copyreg.pickle(Retyped, lambda self: (Retyped, (self.origin, self.dtype)))
 
 
 # ---- making tensors out of memory

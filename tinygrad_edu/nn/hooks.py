@@ -140,8 +140,8 @@ class BackwardHook:
             if replaced is None:
                 continue
             if len(replaced) != len(outputs):
-                raise RuntimeError("Backward pre hook returned an invalid number of grad_output, "
-                                   f"got {len(replaced)}, but expected {len(outputs)}")
+                raise RuntimeError(f"Backward pre hook returned an invalid number of grad_output, got {len(replaced)}, "
+                                   f"but expected {len(outputs)}")
             outputs = replaced
         if self.input_places is None:
             self._no_input_wants_it(outputs)
@@ -151,15 +151,14 @@ class BackwardHook:
 
     def _no_input_wants_it(self, outputs):
         warnings.warn("Full backward hook is firing when gradients are computed with respect to module outputs since "
-                      "no inputs require "
-                      "gradients. See https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module."
+                      "no inputs require gradients. See "
+                      "https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module."
                       "register_full_backward_hook for more details.", stacklevel=5)
         for hook in self.hooks:
             result = hook(self.module, (None,) * self.n_inputs, outputs)
             if result is not None and not (isinstance(result, tuple) and all(r is None for r in result)):
                 raise RuntimeError("Backward hook for Modules where no input requires gradient should always return "
-                                   "None or None "
-                                   "for all gradients.")
+                                   "None or None for all gradients.")
 
     def _inputs_arrived(self, grads, _):
         if self.grad_outputs is None:
@@ -170,8 +169,8 @@ class BackwardHook:
             if replaced is None:
                 continue
             if len(replaced) != len(inputs):
-                raise RuntimeError("Backward hook returned an invalid number of grad_input, "
-                                   f"got {len(replaced)}, but expected {len(inputs)}")
+                raise RuntimeError(f"Backward hook returned an invalid number of grad_input, got {len(replaced)}, but "
+                                   f"expected {len(inputs)}")
             inputs = replaced
         self.grad_outputs = None
         return tuple(inputs[i] for i in self.input_places)
@@ -216,8 +215,7 @@ def _call(module, state, done):
     if watch:
         if not isinstance(result, (Tensor, tuple)):
             warnings.warn("For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but "
-                          "received "
-                          f"{type(result)}", stacklevel=4)
+                          f"received {type(result)}", stacklevel=4)
         result = watch.on_outputs(result)
     if module._is_full_backward_hook is False:
         _old_backward_hooks(module, result, own)
@@ -241,8 +239,7 @@ def _run_always_called(module, state, done):
             except Exception as error:
                 which = "global module forward hook" if number in global_always_called else "module forward hook"
                 warnings.warn(f"{which} with ``always_call=True`` raised an exception that was silenced as another "
-                              "error was raised "
-                              f"in forward: {error}", stacklevel=4)
+                              f"error was raised in forward: {error}", stacklevel=4)
 
 
 def _old_backward_hooks(module, result, hooks):

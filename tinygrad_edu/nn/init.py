@@ -128,16 +128,15 @@ def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gener
     if 0 in tensor.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", UserWarning, stacklevel=2)
         return tensor
-    return normal_(tensor, 0, calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode)),
-                   generator)
+    std = calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode))
+    return normal_(tensor, 0, std, generator)
 
 
 def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     """Normal, but only values between a and b: what falls outside is drawn again."""
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
-                      "incorrect.",
-                      UserWarning, stacklevel=2)
+                      "incorrect.", UserWarning, stacklevel=2)
 
     def below(x):                                  # the normal distribution function
         return (1.0 + math.erf((x - mean) / std / math.sqrt(2.0))) / 2.0
@@ -215,6 +214,6 @@ def _old_name(function):
     return deprecated
 
 
-globals().update({f.__name__[:-1]: _old_name(f) for f in (uniform_, normal_, constant_, eye_, dirac_, xavier_uniform_,
-                                                          xavier_normal_,
-                                                          kaiming_uniform_, kaiming_normal_, orthogonal_, sparse_)})
+RENAMED = (uniform_, normal_, constant_, eye_, dirac_, xavier_uniform_, xavier_normal_, kaiming_uniform_,
+           kaiming_normal_, orthogonal_, sparse_)
+globals().update({function.__name__[:-1]: _old_name(function) for function in RENAMED})

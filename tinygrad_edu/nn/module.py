@@ -92,8 +92,8 @@ class Module(StateDict):
                             "None required)")
         if param is not None and param.grad_fn:
             raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
-                             "explicitly. To express "
-                             f"'{name}' as a function of another Tensor, compute the value in the forward() method.")
+                             f"explicitly. To express '{name}' as a function of another Tensor, compute the value in "
+                             "the forward() method.")
         own["_parameters"][name] = param
 
     def register_buffer(self, name, tensor, persistent=True):
@@ -167,9 +167,8 @@ class Module(StateDict):
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor "
                                 "or None expected)")
-            persistent = value.persistent if isinstance(value,
-                                                        Buffer) else name not in own["_non_persistent_buffers_set"]
-            self.register_buffer(name, value, persistent)
+            kept = name not in own["_non_persistent_buffers_set"]
+            self.register_buffer(name, value, value.persistent if isinstance(value, Buffer) else kept)
         else:
             object.__setattr__(self, name, value)
 
@@ -272,8 +271,8 @@ class Module(StateDict):
 
     def _named_members(self, members_of, prefix="", recurse=True, remove_duplicate=True):
         memo = set()
-        for path, module in self.named_modules(prefix=prefix,
-                                               remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]:
+        walk = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in walk:
             for name, member in members_of(module):
                 if member is None or id(member) in memo:
                     continue
@@ -403,8 +402,7 @@ class Module(StateDict):
     def _register_backward(self, hook, full, prepend):
         if self._is_full_backward_hook is (not full):
             raise RuntimeError("Cannot use both regular backward hooks and full backward hooks on a single Module. "
-                               "Please use only one "
-                               "of them.")
+                               "Please use only one of them.")
         self._is_full_backward_hook = full
         return RemovableHandle(self._backward_hooks, hook, prepend=prepend)
 

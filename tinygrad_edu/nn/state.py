@@ -136,8 +136,7 @@ class StateDict:
             given = given[0]
         if given.shape != tensor.shape:
             return (f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in "
-                    "current model "
-                    f"is {tensor.shape}.")
+                    f"current model is {tensor.shape}.")
         try:
             with no_grad():
                 if not assign:
@@ -167,8 +166,7 @@ class StateDict:
     def _register_state_dict_hook(self, hook):
         if getattr(hook, "_from_public_api", False):
             raise RuntimeError("Cannot register the same function as the state dict post hook that was previously "
-                               "registered via "
-                               "register_state_dict_post_hook")
+                               "registered via register_state_dict_post_hook")
         return RemovableHandle(self._state_dict_hooks, hook)
 
     def register_load_state_dict_pre_hook(self, hook):
@@ -196,8 +194,8 @@ def _load(module, state_dict, prefix, metadata, assign, found):
     for hook in module._load_state_dict_post_hooks.values():
         if hook(module, keys) is not None:
             raise AssertionError("Hooks registered with ``register_load_state_dict_post_hook`` are not expected to "
-                                 "return new values, if "
-                                 "incompatible_keys need to be modified, it should be done inplace.")
+                                 "return new values, if incompatible_keys need to be modified, it should be done "
+                                 "inplace.")
 
 
 def _never_called(name):

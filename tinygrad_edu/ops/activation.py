@@ -15,9 +15,9 @@ from ..core.export import export
 from ..core.fast import short_path
 from ..core.op import Elementwise
 from ..core.tensor import Tensor
-from .arithmetic import unless
+from .arithmetic import select, unless
 from .choose import where
-from .special import erfc, in_double
+from .special import erfc, erfc_short, in_double
 
 
 def apply(op, input, inplace=False, **params):
@@ -28,7 +28,7 @@ def apply(op, input, inplace=False, **params):
 # ---- made of pieces of straight lines
 class ReluGrad(Elementwise):
     """g where y, the result, is positive (or nan): the derivative of relu."""
-    cpu    = lambda g, y: np.where(y <= 0, 0, g)
+    cpu    = lambda g, y: select(y <= 0, 0, g)
     cuda   = lambda g, y: 0.0 if y <= 0 else g
     grad_g = lambda gg, y: relu_gradient(gg, y)
 
@@ -62,7 +62,7 @@ class LeakyRelu(Elementwise):
     """input where it is positive, negative_slope * input elsewhere."""
     public = "leaky_relu"
     check  = unless("leaky_relu_cpu", BOOL, INTEGER)
-    cpu    = lambda x, *, negative_slope: np.where(x > 0, x, x * negative_slope)
+    cpu    = lambda x, *, negative_slope: np.maximum(x, 0) + negative_slope * np.minimum(x, 0)
     cuda   = lambda x, *, negative_slope: x if x > 0 else x * negative_slope
     grad_x = lambda g, x, negative_slope: where(x > 0, g, g * negative_slope)
 
@@ -77,7 +77,7 @@ class PreluKernel(Elementwise):
     """input where it is positive, weight * input elsewhere."""
     public      = "prelu"
     check       = unless("prelu_cpu", BOOL, INTEGER)
-    cpu         = lambda x, weight: np.where(x > 0, x, x * weight)
+    cpu         = lambda x, weight: select(x > 0, x, x * weight)
     cuda        = lambda x, weight: x if x > 0 else x * weight
     grad_x      = lambda g, x, weight: where(x > 0, g, g * weight)
     grad_weight = lambda g, x: where(x > 0, 0, g * x)
@@ -87,7 +87,8 @@ class PreluKernel(Elementwise):
 def prelu(input, weight):
     """input where it is positive, weight * input elsewhere: one weight, or one per channel (dimension 1)."""
     if weight.dtype is not input.dtype:
-        raise RuntimeError(f"prelu: Type promoting not supported. Got {input.dtype.legacy_name} and {weight.dtype.legacy_name}")
+        raise RuntimeError(f"prelu: Type promoting not supported. Got {input.dtype.legacy_name} and "
+                           f"{weight.dtype.legacy_name}")
     if weight.ndim > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
     if weight.numel() != 1:
@@ -95,8 +96,8 @@ def prelu(input, weight):
             raise RuntimeError("Not allow zero-dim input tensor.")
         channels = input.shape[1] if input.ndim > 1 else 1
         if weight.numel() != channels:
-            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} and channel "
-                               f"size = {channels}.")
+            raise RuntimeError("Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                               f"{weight.numel()} and channel size = {channels}.")
         weight = weight.reshape([channels if d == 1 else 1 for d in range(input.ndim)])
     else:
         weight = weight.reshape([1] * input.ndim)
@@ -180,7 +181,7 @@ class Hardshrink(Elementwise):
     """input, but 0 in [-lambd, lambd]."""
     public = "hardshrink"
     check  = unless("hardshrink_cpu", BOOL, INTEGER)
-    cpu    = lambda x, *, lambd: np.where(np.abs(x) <= lambd, 0, x)
+    cpu    = lambda x, *, lambd: select(np.abs(x) <= lambd, 0, x)
     cuda   = lambda x, *, lambd: 0.0 if abs(x) <= lambd else x
     grad_x = lambda g, x, lambd: where(x.abs() <= lambd, 0, g)
 
@@ -195,7 +196,7 @@ class Softshrink(Elementwise):
     """input moved towards 0 by lambd."""
     public = "softshrink"
     check  = unless("softshrink_check", BOOL, INTEGER)
-    cpu    = lambda x, *, lambd: np.where(np.abs(x) <= lambd, 0, x - np.copysign(x.dtype.type(lambd), x))
+    cpu    = lambda x, *, lambd: select(np.abs(x) <= lambd, 0, x - np.copysign(x.dtype.type(lambd), x))
     cuda   = lambda x, *, lambd: 0.0 if abs(x) <= lambd else x - math.copysign(lambd, x)
     grad_x = lambda g, x, lambd: where(x.abs() <= lambd, 0, g)
 
@@ -205,8 +206,8 @@ def softshrink(input, lambd=0.5):
     """input moved towards 0 by lambd."""
     Softshrink.check(input.dtype)
     if not 0 <= lambd <= dtypes.finfo(input.dtype).max:
-        raise RuntimeError(f"lambda must be in range [0, {dtypes.finfo(input.dtype).max:g}] for input dtype {input.dtype.legacy_name}, but "
-                           f"found {lambd:g}")
+        raise RuntimeError(f"lambda must be in range [0, {dtypes.finfo(input.dtype).max:g}] for input dtype "
+                           f"{input.dtype.legacy_name}, but found {lambd:g}")
     return Softshrink.call(input, lambd=lambd)
 
 
@@ -214,7 +215,7 @@ def softshrink(input, lambd=0.5):
 def logistic(x):
     """1 / (1 + exp(-x)), without overflow."""
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    return np.maximum(e, x >= 0) / (1 + e)
 
 
 @export("sigmoid", "nn.functional.sigmoid", inplace=True)
@@ -266,9 +267,15 @@ class Elu(Elementwise):
     """scale * input where it is positive, scale * alpha * (exp(input_scale * input) - 1) elsewhere."""
     public = "elu"
     check  = unless("elu_cpu", BOOL, INTEGER)
-    cpu    = lambda x, *, alpha, scale, input_scale: np.where(x <= 0, np.expm1(x * input_scale) * (alpha * scale), x * scale)
-    cuda   = lambda x, *, alpha, scale, input_scale: x * scale if x > 0 else math.expm1(x * input_scale) * (alpha * scale)
-    grad_x = lambda g, x, alpha, scale, input_scale: where(x <= 0, g * ((x * input_scale).exp() * (input_scale * alpha * scale)), g * scale)
+
+    def cpu(x, *, alpha, scale, input_scale):
+        return np.maximum(x, 0) * scale + np.expm1(np.minimum(x, 0) * input_scale) * (alpha * scale)
+
+    def cuda(x, *, alpha, scale, input_scale):
+        return x * scale if x > 0 else math.expm1(x * input_scale) * (alpha * scale)
+
+    def grad_x(g, x, alpha, scale, input_scale):
+        return where(x <= 0, g * ((x * input_scale).exp() * (input_scale * alpha * scale)), g * scale)
 
 
 class Celu(Elu):
@@ -323,7 +330,7 @@ class Mish(Elementwise):
     def cpu(x):                                    # tanh(log(1 + u)) is u (u + 2) / (u (u + 2) + 2)
         e = np.exp(-np.abs(x))
         positive = (1 + 2 * e) / (1 + 2 * e + 2 * e * e)
-        return x * np.where(x >= 0, positive, e * (e + 2) / (e * (e + 2) + 2))
+        return x * select(x >= 0, positive, e * (e + 2) / (e * (e + 2) + 2))
 
     def cuda(x):
         e = math.exp(-abs(x))
@@ -345,9 +352,12 @@ class Gelu(Elementwise):
     """input * P(a standard normal number < input)"""
     public = "gelu"
     check  = unless("GeluKernelImpl", BOOL, INTEGER)
-    cpu    = in_double(lambda x: 0.5 * x * erfc(x * -math.sqrt(0.5)))
+    cpu    = in_double(lambda x: 0.5 * x * erfc(x * -math.sqrt(0.5)), lambda x: 0.5 * x * erfc_short(x * -math.sqrt(0.5)))
     cuda   = lambda x: 0.5 * x * math.erfc(x * -0.7071067811865476)
-    grad_x = lambda g, x: g * (0.5 * (x * -math.sqrt(0.5)).erfc() + x * (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi)))
+
+    def grad_x(g, x):
+        density = (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
+        return g * (0.5 * (x * -math.sqrt(0.5)).erfc() + x * density)
 
 
 SLOPE, CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715

@@ -43,15 +43,28 @@ def known(*values):
     return all(isinstance(v, (Tensor, bool, int, float)) for v in values)
 
 
+BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def select(condition, x, y):
+    """np.where, but without its branch, which processors guess wrong on numbers of random sign."""
+    dtype = np.result_type(x, y)
+    if dtype.kind != "f" or condition.size < 4096:
+        return np.where(condition, x, y)
+    x, y = (np.asarray(v, dtype).view(BITS[dtype.itemsize]) for v in (x, y))
+    return (y ^ ((x ^ y) & -condition.view(np.int8))).view(dtype)
+
+
 def nonzero_divisor(x, y):
     """Integers have no infinity to give back."""
     if np.result_type(x, y).kind in "iu" and not np.all(y):
         raise RuntimeError("ZeroDivisionError")
 
 
-BOTH_BOOL = ("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.")
-ONE_BOOL = ("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
-            "`logical_not()` operator instead.")
+BOTH_BOOL = ("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+             "operator instead.")
+ONE_BOOL = ("{}, the `-` operator, {} a bool tensor is not supported. If you are trying to invert a mask, use the `~` "
+            "or `logical_not()` operator instead.")
 
 
 def no_bools(*operands):
@@ -62,14 +75,14 @@ def no_bools(*operands):
     if kinds == [BOOL, BOOL]:
         raise RuntimeError(BOTH_BOOL)
     if BOOL in kinds:                              # of a tensor or a number
-        raise RuntimeError(ONE_BOOL)
+        raise RuntimeError(ONE_BOOL.format("Subtraction", "with"))
 
 
 C_NAMES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t"}
 
 
 def holds(dtype, number):
-    """torch's refusal of a number that the integer type does not hold; of unsigned types negatives are the same bits."""
+    """torch's refusal of a number that the integer type does not hold; an unsigned type takes a negative's bits."""
     info = dtypes.iinfo(dtype)
     if not min(info.min, -info.max) <= number <= info.max:
         raise RuntimeError(f"value cannot be converted to type {C_NAMES[dtype.name]} without overflow")
@@ -188,8 +201,7 @@ class Neg(Elementwise):
     @staticmethod
     def check(dtype):
         if dtype is dtypes.bool_:
-            raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
-                               "`~` or `logical_not()` operator instead.")
+            raise RuntimeError(ONE_BOOL.format("Negation", "on"))
 
 
 @export("positive", "__pos__")
@@ -298,8 +310,9 @@ class Fmod(Elementwise):
 
 
 # ---- three operands
-TYPE_NAMES = {"float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int",
-              "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool"}
+CPP_NAMES = {"float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+             "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char",
+             "bool": "bool"}
 
 
 class Lerp(Elementwise):
@@ -317,8 +330,10 @@ class Lerp(Elementwise):
 
 
 class LerpNumber(Lerp):
-    node_name = "LerpBackward0"
-    cpu       = Lerp.cpu
+    """The same, with a number as the weight."""
+    node_name   = "LerpBackward0"
+    cpu         = Lerp.cpu
+    grad_weight = None
 
 
 @export("lerp", inplace=True)
@@ -331,7 +346,8 @@ def lerp(input, end, weight):
                         " * (Tensor input, Tensor end, Number weight, *, Tensor out = None)")
     for name, value in (("end", end), ("weight", weight)):
         if isinstance(value, Tensor) and value.dtype is not input.dtype:
-            raise RuntimeError(f"expected dtype {TYPE_NAMES[input.dtype.name]} for `{name}` but got dtype {TYPE_NAMES[value.dtype.name]}")
+            raise RuntimeError(f"expected dtype {CPP_NAMES[input.dtype.name]} for `{name}` but got dtype "
+                               f"{CPP_NAMES[value.dtype.name]}")
     Lerp.check(input.dtype)
     return (Lerp if isinstance(weight, Tensor) else LerpNumber).call(input, end, weight)
 
@@ -355,10 +371,12 @@ def addcmul(input, tensor1, tensor2, *, value=1):
     return Addcmul.call(input, tensor1, tensor2, value=value)
 
 
-INTEGER_ADDCDIV = ("Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of "
-                   "tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / "
-                   "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future "
-                   "addcdiv behavior is just the latter implementation: (input + value * tensor1 / tensor2), for all dtypes.")
+INTEGER_ADDCDIV = (
+    "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
+    "division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * "
+    "torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for "
+    "float inputs. The future addcdiv behavior is just the latter implementation: (input + value * tensor1 / tensor2), "
+    "for all dtypes.")
 
 
 class Addcdiv(Elementwise):

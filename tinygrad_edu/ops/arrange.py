@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.export import export
-from ..core.mode import mode
+from ..core.mode import mode, no_grad
 from ..core.op import Op
 from ..core.record import record
 from ..core.tensor import Tensor, empty, from_host
@@ -120,28 +120,27 @@ def roll(input, shifts, dims=None):
     dims = () if dims is None else (dims,) if isinstance(dims, (int, str)) else tuple(dims)
     if not shifts:
         raise RuntimeError("`shifts` required")
-    if not dims and len(shifts) == 1:
-        return reshape(roll(reshape(input, -1), shifts, 0), input.shape) if input.ndim != 1 else roll(input, shifts, 0)
-    if len(shifts) != len(dims):
+    if len(shifts) != len(dims) and (dims or len(shifts) > 1):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     dims = tuple([dim_of(input, d) for d in dims])
     out = empty(input.shape, input.dtype, input._spec.backend)
     if input.numel():
-        _copy_rolled(input, out, shifts, dims)
+        with no_grad():
+            _copy_rolled(*((input, out, dims) if dims else (reshape(input, -1), reshape(out, -1), (0,))), shifts)
     if mode.grad:
         record(Roll, (input,), {"shifts": shifts, "dims": dims}, out)
     return out
 
 
-def _copy_rolled(x, out, shifts, dims):
+def _copy_rolled(x, out, dims, shifts):
     """Along each dimension two pieces change places: (where a piece begins in x, and in out, and its length)."""
-    total = [sum(s for s, dim in zip(shifts, dims) if dim == d) % n for d, n in enumerate(x.shape)]
+    total = [sum([s for s, dim in zip(shifts, dims) if dim == d]) % n for d, n in enumerate(x.shape)]
     pieces = [[(0, s, n - s), (n - s, 0, s)] if s else [(0, 0, n)] for s, n in zip(total, x.shape)]
     source, target = _windows(x), _windows(out)
     for choice in itertools.product(*pieces):
         shape = [length for _, _, length in choice]
-        start = sum(a * stride for (a, _, _), stride in zip(choice, x._spec.strides))
-        end = sum(b * stride for (_, b, _), stride in zip(choice, out._spec.strides))
+        start = sum([a * stride for (a, _, _), stride in zip(choice, x._spec.strides)])
+        end = sum([b * stride for (_, b, _), stride in zip(choice, out._spec.strides)])
         x._spec.backend.copy(target(shape, out._spec.strides, end), source(shape, x._spec.strides, start))
 
 

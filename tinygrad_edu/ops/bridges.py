@@ -14,7 +14,7 @@ from ..core.data import from_array_dtype, from_data
 from ..core.export import export
 from ..core.storage import Storage
 from ..core.tensor import Tensor, empty, from_host, from_storage
-from .create import checked_names, constant, dtype_of, finish, number, sizes_of
+from .create import checked_names, constant, dtype_of, finish, invalid, number, sizes_of
 
 # ---- copies
 COPY = ("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
@@ -73,7 +73,13 @@ def legacy(cls, args, dtype, device=None):
     return made
 
 
-Tensor.__new__ = staticmethod(lambda cls, *args, device=None: legacy(cls, args, None, device))
+def _constructor(cls, *args, device=None, **unknown):
+    if unknown:
+        raise invalid("new", args, "*, torch.device device = None", "tuple of ints size", "object data", **unknown)
+    return legacy(cls, args, None, device)
+
+
+Tensor.__new__ = staticmethod(_constructor)
 Tensor.new = lambda self, *args, device=None: legacy(Tensor, args, self.dtype, device or self.device)
 
 

@@ -15,7 +15,7 @@ from ..core.export import export
 from ..core.fast import plain_number
 from ..core.op import Elementwise, common_dtype
 from ..core.tensor import Tensor
-from .arithmetic import holds, known, no_derivative, unless
+from .arithmetic import holds, known, no_derivative, select, unless
 
 
 def combination(name, values, overloads, **given):
@@ -31,7 +31,7 @@ def combination(name, values, overloads, **given):
 class Where(Elementwise):
     """x where the condition holds, y elsewhere."""
     apart  = ("condition",)
-    cpu    = lambda condition, x, y: np.where(condition, x, y)
+    cpu    = lambda condition, x, y: select(condition, x, y)
     cuda   = lambda condition, x, y: x if condition else y
     grad_x = lambda g, condition: Where.call(condition, g, 0)
     grad_y = lambda g, condition: Where.call(condition, 0, g)
@@ -47,12 +47,13 @@ def where(condition, input=MISSING, other=MISSING):
         return condition.nonzero(as_tuple=True)
     values = [condition, *(plain_number(v) for v in (input, other) if v is not MISSING)]
     if len(values) < 3 or not isinstance(condition, Tensor) or not known(*values[1:]):
-        raise combination("where", values, ("Tensor condition", "Tensor condition, Tensor input, Tensor other, *, Tensor out = None",
-                                            "Tensor condition, Number self, Tensor other", "Tensor condition, Tensor input, Number other",
-                                            "Tensor condition, Number self, Number other"))
+        raise combination("where", values, (
+            "Tensor condition", "Tensor condition, Tensor input, Tensor other, *, Tensor out = None",
+            "Tensor condition, Number self, Tensor other", "Tensor condition, Tensor input, Number other",
+            "Tensor condition, Number self, Number other"))
     if condition.dtype is dtypes.uint8:
-        warnings.warn("where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version of "
-                      "PyTorch. Use a boolean condition instead.", UserWarning, stacklevel=2)
+        warnings.warn("where received a uint8 condition tensor. This behavior is deprecated and will be removed in a "
+                      "future version of PyTorch. Use a boolean condition instead.", UserWarning, stacklevel=2)
         condition = condition.bool()
     elif condition.dtype is not dtypes.bool_:
         raise RuntimeError("where expected condition to be a boolean tensor, but got a tensor with dtype "
@@ -164,7 +165,8 @@ def fitting(kernel, input, *bounds):
     """torch's refusals: bools between numbers, and bounds that the integer type does not hold."""
     dtype, numbers = common_dtype((input, *bounds)), [bound for bound in bounds if not isinstance(bound, Tensor)]
     if dtype.category == BOOL and (numbers or len(bounds) == 2):
-        raise NotImplementedError(f"\"{kernel.replace('_cpu', '_scalar_cpu') if numbers else kernel}\" not implemented for 'Bool'")
+        kernel = kernel.replace("_cpu", "_scalar_cpu") if numbers else kernel
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
     if dtype.category == INTEGER:
         for number in numbers:
             holds(dtype, number)
@@ -179,7 +181,8 @@ def clamp(input, min=None, max=None):
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     tensors = [isinstance(bound, Tensor) for bound in given]
     if not known(*given) or any(tensors) and not all(tensors):
-        raise combination("clamp", (input,), OVERLOADS, **{k: v for k, v in (("min", min), ("max", max)) if v is not None})
+        named = {name: bound for name, bound in (("min", min), ("max", max)) if bound is not None}
+        raise combination("clamp", (input,), OVERLOADS, **named)
     fitting("clamp_cpu", input, *given)
     if max is None:
         return ClampMinOnly.call(input, min)

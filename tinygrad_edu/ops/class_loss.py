@@ -1,4 +1,4 @@
-"""Losses of class indices: nll_loss, cross_entropy; and one_hot's cousin, the loss of ranks and distances.
+"""Losses of class indices, nll_loss and cross_entropy; and losses of rankings and distances.
 
 Which numbers a loss picks is decided by integers on the host; the derivative only moves numbers around.
 """
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core import layout
 from ..core.export import export, functions
 from ..core.op import Op
 from .loss import reduced, reduction_of
@@ -15,7 +16,10 @@ from .views import no_names
 
 # ---- minus the log-probability of the right class
 def picks(classes, target, weight, ignore_index):
-    """(the class to look at, how much it counts; None: all count once) for each target; torch's error for one that is no class."""
+    """(the class to look at, how much it counts; None: all count once) for each target.
+
+    torch's error for a target that is no class.
+    """
     if not target.size:
         return target.astype(np.int64), None if weight is None else weight[:0].reshape(target.shape)
     low, high = target.min(), target.max()
@@ -70,9 +74,10 @@ class NllLossBackward(Op):
         out = np.zeros(size, g.dtype)
         if reduction == "mean":
             count = target.size if scale is None else scale.sum(dtype=g.dtype)
-            scale = 1 / count if scale is None else scale / count
+            scale = np.ones((), g.dtype) / count if scale is None else scale / count
         each = -g if scale is None else (-g * scale).astype(g.dtype, copy=False)
-        out[places(target)] = each if ignored is None else np.where(ignored, 0, each)      # not nan, even where nothing counts
+        # not nan, even where nothing counts
+        out[places(target)] = each if ignored is None else np.where(ignored, 0, each)
         return out
 
     grad_g = lambda g, target, weight, reduction, ignore_index: NllLoss.call(
@@ -99,14 +104,17 @@ def _nll_loss(input, target, weight, ignore_index, reduction):
     if not ndim:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     if ndim != 1 and target.ndim and input.shape[0] != target.shape[0]:
-        raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]}).")
+        raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
+                         f"({target.shape[0]}).")
     check_classes(input, target, weight)
     params = {"reduction": reduction, "ignore_index": ignore_index}
     if ndim <= 2:
         return NllLoss.call(input, target, weight, **params)
     if ndim == 4:
         return NllLoss2D.call(input, target, weight, **params)
-    flat = NllLoss2D.call(input.reshape(*input.shape[:2], 1, -1), target.reshape(target.shape[0], 1, -1), weight, **params)
+    pixels = layout.numel(input.shape[2:])
+    flat = NllLoss2D.call(input.reshape(*input.shape[:2], 1, pixels), target.reshape(target.shape[0], 1, pixels),
+                          weight, **params)
     return flat.view(target.shape) if reduction == "none" else flat
 
 
@@ -118,7 +126,8 @@ def check_classes(input, target, weight):
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     elif ndim == 4:
         if target.ndim != 3:
-            raise RuntimeError(f"only batches of spatial targets supported (3D tensors) but got targets of dimension: {target.ndim}")
+            raise RuntimeError("only batches of spatial targets supported (3D tensors) but got targets of dimension: "
+                               f"{target.ndim}")
         if target.shape != input.shape[:1] + input.shape[2:]:
             raise RuntimeError(f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}")
     elif target.shape != input.shape[:1] + input.shape[2:]:
@@ -126,8 +135,8 @@ def check_classes(input, target, weight):
     classes = input.shape[0 if ndim == 1 else 1]
     if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
         raise RuntimeError("weight tensor should be defined either for all or no classes" if ndim > 2 else
-                           f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: "
-                           f"{list(weight.shape)}")
+                           f"weight tensor should be defined either for all {classes} classes or no classes but got "
+                           f"weight tensor of shape: {list(weight.shape)}")
     if target.dtype.name not in ("int64", "uint8"):
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {target.dtype.legacy_name}")
     if not input.is_floating_point():
@@ -167,20 +176,21 @@ def class_shape(weight, ndim, dim):
 def soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, dim):
     """Targets are probabilities."""
     if not target.is_floating_point():
-        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {target.dtype.legacy_name}")
+        raise RuntimeError("Expected floating point type for target with class probabilities, got "
+                           f"{target.dtype.legacy_name}")
     if ignore_index >= 0:
         raise RuntimeError("ignore_index is not supported for floating point target")
     classes = input.shape[dim]
     if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
-        raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got weight "
-                           f"tensor of shape: {list(weight.shape)}")
+        raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or no "
+                           f"classes but got weight tensor of shape: {list(weight.shape)}")
     scores = log_softmax(input, dim)
     if label_smoothing > 0:
-        target = target * (1 - label_smoothing) + label_smoothing / classes
+        target = target * (1 - label_smoothing) + label_smoothing / max(classes, 1)
     values = scores * target if weight is None else scores * target * class_shape(weight, input.ndim, dim)
     if reduction == "none":
         return -values.sum(dim)
-    return -values.sum() / (input.numel() / classes) if reduction == "mean" else -values.sum()
+    return -values.sum() / (input.numel() / max(classes, 1)) if reduction == "mean" else -values.sum()
 
 
 def smoothed_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, dim):
@@ -211,29 +221,33 @@ def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, red
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
                            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} ")
-    return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
+    return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
-@export("hinge_embedding_loss()", "nn.functional.hinge_embedding_loss", out=False)
+@export("nn.functional.hinge_embedding_loss", out=False)
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """The input where the target is 1, max(0, margin - input) where it is -1."""
     reduction = reduction_of(reduction, size_average, reduce)
-    far = where(target != 1, (margin - input).clamp(min=0), 0.0)
+    far = where(target != 1, (margin - input).clamp_min(0), 0.0)
     return reduced(far + where(target != -1, input, 0.0), reduction)
 
 
-@export("cosine_embedding_loss()", "nn.functional.cosine_embedding_loss", out=False)
+@export("nn.functional.cosine_embedding_loss", out=False)
 def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
     reduction = reduction_of(reduction, size_average, reduce)
+    if not target.ndim and not input1.ndim == input2.ndim == 1:
+        raise RuntimeError("0D target tensor expects 1D input tensors, but found inputs with sizes "
+                           f"{list(input1.shape)} and {list(input2.shape)}.")
     product, first, second = ((a * b).sum(-1) for a, b in ((input1, input2), (input1, input1), (input2, input2)))
     cosine = product / ((first + 1e-12) * (second + 1e-12)).sqrt()
     near = where(target == 1, 1 - cosine, 0.0)
-    return reduced(near + where(target == -1, (cosine - margin).clamp(min=0), 0.0), reduction)
+    return reduced(near + where(target == -1, (cosine - margin).clamp_min(0), 0.0), reduction)
 
 
-@export("poisson_nll_loss()", "nn.functional.poisson_nll_loss", out=False)
-def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"):
+@export("nn.functional.poisson_nll_loss", out=False)
+def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None,
+                     reduction="mean"):
     """Minus the log-likelihood of counts `target` whose expectation is `input` (or exp(input))."""
     reduction = reduction_of(reduction, size_average, reduce)
     values = input.exp() - target * input if log_input else input - target * (input + eps).log()
@@ -243,8 +257,9 @@ def poisson_nll_loss(input, target, log_input=True, full=False, size_average=Non
     return reduced(values, reduction)
 
 
-@export("triplet_margin_loss()", "nn.functional.triplet_margin_loss", out=False)
-def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None, reduce=None,
+@export("nn.functional.triplet_margin_loss", out=False)
+def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None,
+                        reduce=None,
                         reduction="mean"):
     """max(0, distance to the positive - distance to the negative + margin)."""
     reduction = reduction_of(reduction, size_average, reduce)
@@ -253,12 +268,12 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, s
     if swap:
         other = distance(positive, negative, p, eps)
         far = where(other < far, other, far)
-    return reduced((margin + distance(anchor, positive, p, eps) - far).clamp(min=0), reduction)
+    return reduced((margin + distance(anchor, positive, p, eps) - far).clamp_min(0), reduction)
 
 
 @export("nn.functional.gaussian_nll_loss", out=False)
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
-    """Minus the log-likelihood of `target` under a normal distribution with mean `input` and variance `var`, at least eps."""
+    """Minus the log-likelihood of `target` under normal distributions with mean `input`, variance `var` (at least eps)."""
     reduction = reduction_of(reduction)
     if bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")

@@ -1,8 +1,8 @@
 """Convolutions of one, two and three dimensions, their transposes, and the windows they look at.
 
-Three programs, each the derivative of the others: input and weight make the output (`Convolution`), output and weight the
-input (`TransposedConvolution`), input and output the weight (`ConvolutionWeight`). The windows under the kernel are a
-strided view of the input (im2col); what follows is a matrix product.
+Three programs, each the derivative of the others: input and weight make the output (`Convolution`), output and weight
+the input (`TransposedConvolution`), input and output the weight (`ConvolutionWeight`). The windows under the kernel are
+a strided view of the input (im2col); what follows is a matrix product.
 """
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from ..core import layout
 from ..core.export import export, functions
 from ..core.op import Op, common_backend
-from .matmul import c_name, check_tensors
+from .matmul import c_name, check_tensors, refuse_integers
 from .views import no_names
 
 
@@ -26,7 +26,9 @@ def windows(x, kernel, stride, padding, dilation):
     places = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], kernel, stride, dilation)]
     return np.lib.stride_tricks.as_strided(
         x, x.shape[:2] + tuple(kernel) + tuple(places),
-        x.strides[:2] + tuple(step * d for step, d in zip(steps, dilation)) + tuple(step * s for step, s in zip(steps, stride)), writeable=False)
+        x.strides[:2] + tuple(step * d for step, d in zip(steps, dilation)) + tuple(step * s for step,
+                                                                                    s in zip(steps, stride)),
+                                                                                    writeable=False)
 
 
 def product(a, b):
@@ -47,7 +49,8 @@ class Convolution(Op):
         if places is not None:                     # fewer than there is room for
             seen = seen[(..., *[slice(m) for m in places])]
         places, each = seen.shape[weight.ndim:], layout.numel(weight.shape[1:])
-        columns = seen.reshape(len(input), groups, each, layout.numel(places))     # (N, groups, C / groups * kernel, places)
+        # (N, groups, C / groups * kernel, places)
+        columns = seen.reshape(len(input), groups, each, layout.numel(places))
         rows = weight.reshape(groups, weight.shape[0] // groups, each)
         return plus_bias(product(rows, columns).reshape(len(input), weight.shape[0], *places), bias)
 
@@ -86,7 +89,8 @@ class ConvolutionWeight(Op):
     def cpu(input, output, *, kernel, stride, padding, dilation, groups):
         places = output.shape[2:]
         seen = windows(input, kernel, stride, padding, dilation)
-        seen = seen[(..., *[slice(m) for m in places])]                            # an output may leave places at the end unused
+        # an output may leave places at the end unused
+        seen = seen[(..., *[slice(m) for m in places])]
         order = (1, *range(2, 2 + len(kernel)), 0, *range(2 + len(kernel), seen.ndim))
         channels, count = input.shape[1] // groups, len(input) * layout.numel(places)
         columns = seen.transpose(order).reshape(groups, channels * layout.numel(kernel), count)
@@ -114,8 +118,8 @@ def each(value, count, name):
     if len(found) == 1:
         found *= count
     if len(found) != count:
-        raise RuntimeError(f"expected {name} to be a single integer value or a list of {count} values to match the convolution dimensions, "
-                           f"but got {name}={list(found)}")
+        raise RuntimeError(f"expected {name} to be a single integer value or a list of {count} values to match the "
+                           f"convolution dimensions, but got {name}={list(found)}")
     return found
 
 
@@ -132,25 +136,25 @@ def check_convolution(input, weight, bias, stride, padding, dilation, groups, tr
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
     if w[0] < groups:
-        raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {w} "
-                           "instead")
+        raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got "
+                           f"weight of size {w} instead")
     if w[0] % groups:
-        raise RuntimeError(f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size "
-                           f"[{w}] instead")
+        raise RuntimeError(f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
+                           f"got weight of size [{w}] instead")
     if transposed:
         if x[1] != w[0]:
-            raise RuntimeError(f"Given transposed=1, weight of size {w}, expected input{x} to have {w[0]} channels, but got {x[1]} "
-                               "channels instead")
+            raise RuntimeError(f"Given transposed=1, weight of size {w}, expected input{x} to have {w[0]} channels, "
+                               f"but got {x[1]} channels instead")
         if bias is not None and list(bias.shape) != [w[1] * groups]:
-            raise RuntimeError(f"Given transposed=1, weight of size {w}, expected bias to be 1-dimensional with {w[1] * groups} elements, "
-                               f"but got bias of size {list(bias.shape)} instead")
+            raise RuntimeError(f"Given transposed=1, weight of size {w}, expected bias to be 1-dimensional with "
+                               f"{w[1] * groups} elements, but got bias of size {list(bias.shape)} instead")
         return
     if x[1] != w[1] * groups:
-        raise RuntimeError(f"Given groups={groups}, weight of size {w}, expected input{x} to have {w[1] * groups} channels, but got "
-                           f"{x[1]} channels instead")
+        raise RuntimeError(f"Given groups={groups}, weight of size {w}, expected input{x} to have {w[1] * groups} "
+                           f"channels, but got {x[1]} channels instead")
     if bias is not None and list(bias.shape) != [w[0]]:
-        raise RuntimeError(f"Given weight of size {w}, expected bias to be 1-dimensional with {w[0]} elements, but got bias of size "
-                           f"{list(bias.shape)} instead")
+        raise RuntimeError(f"Given weight of size {w}, expected bias to be 1-dimensional with {w[0]} elements, but got "
+                           f"bias of size {list(bias.shape)} instead")
     padded = [n + 2 * p for n, p in zip(x[2:], padding)]
     reach = [d * (k - 1) + 1 for k, d in zip(w[2:], dilation)]
     if any(n < r for n, r in zip(padded, reach)):
@@ -162,7 +166,8 @@ def check_dtypes(input, weight, bias, transposed):
     if bias is not None and bias.dtype is not input.dtype:
         if transposed:
             if weight.dtype is input.dtype:
-                raise RuntimeError(f"Input type (torch.{input.dtype.legacy_name}Tensor) and bias type (torch.{bias.dtype.legacy_name}Tensor) "
+                raise RuntimeError(f"Input type (torch.{input.dtype.legacy_name}Tensor) and bias type "
+                                   f"(torch.{bias.dtype.legacy_name}Tensor) "
                                    "should be the same or input should be a MKLDNN tensor and bias is a dense tensor")
         else:
             raise RuntimeError(f"Input type ({c_name(input)}) and bias type ({c_name(bias)}) should be the same")
@@ -179,8 +184,8 @@ def with_batch(count, name, input, weight, bias):
     for x in (input, weight):
         no_names(x, name)
     if input.ndim not in (count + 1, count + 2):
-        raise RuntimeError(f"Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to {name}, but got input of size: "
-                           f"{list(input.shape)}")
+        raise RuntimeError(f"Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to {name}, but got "
+                           f"input of size: {list(input.shape)}")
     common_backend((input, weight, bias))
     return (input.unsqueeze(0), True) if input.ndim == count + 1 else (input, False)
 
@@ -200,7 +205,7 @@ def convolve(count, input, weight, bias, stride, padding, dilation, groups):
 
 
 def padded_same(input, weight, stride, padding, dilation):
-    """padding='same' makes the output as large as the input; where that needs one more at the end, the input is padded."""
+    """padding='same' makes the output as large as the input; where it needs one more at the end, the input is padded."""
     if padding == "valid":
         return input, (0,) * len(stride)
     if padding != "same":
@@ -209,7 +214,8 @@ def padded_same(input, weight, stride, padding, dilation):
         raise RuntimeError("padding='same' is not supported for strided convolutions")
     totals = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation)]
     if any(t % 2 for t in totals):
-        warnings.warn("Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy of the input be created",
+        warnings.warn("Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy "
+                      "of the input be created",
                       UserWarning, stacklevel=4)
         input = functions["nn.functional.pad"](input, [n for t in reversed(totals) for n in (0, t % 2)])
     return input, tuple(t // 2 for t in totals)
@@ -243,9 +249,10 @@ def convolve_transposed(count, input, weight, bias, stride, padding, output_padd
     space = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1
              for n, s, p, d, k, e in zip(input.shape[2:], stride, padding, dilation, weight.shape[2:], extra)]
     if any(n < 1 for n in space):
-        raise RuntimeError(f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated output size per channel: "
-                           f"({' x '.join(map(str, space))}). Output size is too small")
-    out = TransposedConvolution.call(input, weight, bias, space=tuple(space), stride=stride, padding=padding, dilation=dilation, groups=groups)
+        raise RuntimeError(f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated "
+                           f"output size per channel: ({' x '.join(map(str, space))}). Output size is too small")
+    out = TransposedConvolution.call(input, weight, bias, space=tuple(space), stride=stride, padding=padding,
+                                     dilation=dilation, groups=groups)
     return out.squeeze(0) if single else out
 
 
@@ -305,7 +312,8 @@ class Col2Im(Op):
 
 
 def places_in(space, kernel, stride, padding, dilation):
-    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, k, s, d in zip(space, padding, kernel, stride, dilation))
+    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, k, s, d in zip(space, padding, kernel, stride,
+                                                                                 dilation))
 
 
 def window_parameters(kernel_size, dilation, padding, stride):
@@ -320,13 +328,16 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     kernel, dilation, padding, stride = window_parameters(kernel_size, dilation, padding, stride)
     if input.ndim not in (3, 4):
         input.size(2)
-        raise RuntimeError("Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but "
-                           f"got: {list(input.shape)}")
+        raise RuntimeError("Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
+                           f"dimensions for input, but got: {list(input.shape)}")
     places = places_in(input.shape[-2:], kernel, stride, padding, dilation)
     if min(places) < 1:
-        told = ", ".join(f"{n}=({a}, {b})" for n, (a, b) in (("kernel_size", kernel), ("dilation", dilation), ("padding", padding)))
-        raise RuntimeError(f"Given input with spatial size ({input.shape[-2]}, {input.shape[-1]}), {told}, calculated shape of the array of "
+        told = ", ".join(f"{n}=({a}, {b})" for n, (a, b) in (("kernel_size", kernel), ("dilation", dilation),
+                                                             ("padding", padding)))
+        raise RuntimeError(f"Given input with spatial size ({input.shape[-2]}, {input.shape[-1]}), {told}, calculated "
+                           "shape of the array of "
                            f"sliding blocks as ({places[0]}, {places[1]}), but its components must be at least one.")
+    refuse_integers(input, "im2col_out_cpu")
     x = input.unsqueeze(0) if input.ndim == 3 else input
     out = Im2Col.call(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     return out.squeeze(0) if input.ndim == 3 else out
@@ -338,16 +349,21 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     check_tensors("col2im", input=input)
     kernel, dilation, padding, stride = window_parameters(kernel_size, dilation, padding, stride)
     space = each(output_size, 2, "output_size")
+    if input.ndim not in (2, 3):
+        raise RuntimeError("Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
+                           f"dimensions for input, but got: {list(input.shape)}")
     rows, count = input.shape[-2:]
     if rows % layout.numel(kernel):
-        raise RuntimeError("Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
-                           f"input.size(1)={rows} and kernel_size=({kernel[0]}, {kernel[1]}).")
+        raise RuntimeError("Expected size of input's dimension 1 to be divisible by the product of kernel_size, but "
+                           f"got input.size(1)={rows} and kernel_size=({kernel[0]}, {kernel[1]}).")
     high, wide = places_in(space, kernel, stride, padding, dilation)
     if high * wide != count:
-        told = ", ".join(f"{n}=({a}, {b})" for n, (a, b) in (("output_size", space), ("kernel_size", kernel), ("dilation", dilation),
+        told = ", ".join(f"{n}=({a}, {b})" for n, (a, b) in (("output_size", space), ("kernel_size", kernel),
+                                                             ("dilation", dilation),
                                                              ("padding", padding), ("stride", stride)))
-        raise RuntimeError(f"Given {told}, expected size of input's dimension 2 to match the calculated number of sliding blocks {high} * "
-                           f"{wide} = {high * wide}, but got input.size(2)={count}.")
+        raise RuntimeError(f"Given {told}, expected size of input's dimension 2 to match the calculated number of "
+                           f"sliding blocks {high} * {wide} = {high * wide}, but got input.size(2)={count}.")
+    refuse_integers(input, "col2im_out_cpu")
     x = input.unsqueeze(0) if input.ndim == 2 else input
     out = Col2Im.call(x, space=space, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     return out.squeeze(0) if input.ndim == 2 else out

@@ -148,7 +148,7 @@ def type_(input, dtype=None):
         dtype = next((d for d in dtypes.DTYPES.values() if d.legacy_name == wanted), None)
         if dtype is None:
             raise ValueError(f"invalid type: '{wanted}'")
-    return convert(input, dtype, input._spec.backend)
+    return convert(input, getattr(dtype, "dtype", dtype), input._spec.backend)
 
 
 @export(".type_as")

@@ -24,6 +24,8 @@ def sizes_of(args, name="empty", size=None):
         args = (size,)
     if not args:
         raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+    if len(args) > 1 and isinstance(args[0], (tuple, list)):
+        raise TypeError(f"{name}() takes 1 positional argument but {len(args)} were given")
     one_by_one = not (len(args) == 1 and isinstance(args[0], (tuple, list)))
     shape = []
     for place, n in enumerate(args if one_by_one else args[0]):
@@ -62,9 +64,20 @@ def checked_names(names, shape):
 
 
 def finish(out, requires_grad):
+    """A constructor's `requires_grad=`."""
     if requires_grad:
+        if not out.is_floating_point():
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         out.requires_grad = True
     return out
+
+
+def invalid(name, args, *signatures, **keywords):
+    """torch's TypeError for arguments that fit none of a function's signatures."""
+    got = [type(a).__name__ for a in args]
+    got += [f"{key}={'torch.dtype' if type(v) is dtypes.dtype else type(v).__name__}" for key, v in keywords.items()]
+    return TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(got)}), but expected one of:\n"
+                     + "\n".join(f" * ({signature})" for signature in signatures))
 
 
 def number(x, name, argument, place):
@@ -75,6 +88,8 @@ def number(x, name, argument, place):
         raise TypeError("complex numbers are not supported")
     if not isinstance(x, (bool, int, float)):
         raise TypeError(f"{name}(): argument '{argument}' (position {place}) must be Number, not {type(x).__name__}")
+    if isinstance(x, int) and not -2 ** 63 <= x < 2 ** 64:
+        raise OverflowError("int too big to convert")
     return x
 
 
@@ -202,8 +217,7 @@ def _no_bool(dtype, kernel):
 def arange(*bounds, start=0, end=None, step=1, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """start, start + step, ... below `end`. `arange(end)` starts at 0."""
     if not bounds and end is None or len(bounds) > 3:
-        raise TypeError(f"arange() received an invalid combination of arguments - got ({', '.join(type(b).__name__ for b in bounds)}), "
-                        "but expected one of:\n * (Number end)\n * (Number start, Number end)\n * (Number start, Number end, Number step)")
+        raise invalid("arange", bounds, "Number end", "Number start, Number end", "Number start, Number end, Number step")
     if len(bounds) == 1 and end is None:
         end = bounds[0]
     elif bounds:
@@ -239,7 +253,7 @@ def _in_lanes(start, step, count, dtype):
 
 
 @export("linspace()")
-def linspace(start, end, steps, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def linspace(start, end, steps=None, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """`steps` numbers from `start` to `end`, both included."""
     dtype = dtype_of("linspace", dtype)
     host = _linspace("linspace", start, end, steps, dtype)
@@ -255,7 +269,7 @@ def _linspace(name, start, end, steps, dtype):
                                f"with {value.ndim} dimension(s).")
     start, end = number(start, name, "start", 1), number(end, name, "end", 2)
     if not isinstance(steps, (int, np.integer)):
-        raise TypeError(f"{name}(): argument 'steps' (position 3) must be int, not {type(steps).__name__}")
+        raise invalid(name, (start, end) if steps is None else (start, end, steps), "Number start, Number end, int steps")
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype.numpy.type if dtype.category == dtypes.FLOATING else np.float64
@@ -266,15 +280,14 @@ def _linspace(name, start, end, steps, dtype):
         start, end = int(start), int(end)
     start, end, ahead = kind(start), kind(end), i < steps // 2
     step = kind((end - start) / kind(steps - 1))
-    if dtype.category == dtypes.FLOATING and dtype.itemsize > 2:
+    if np.dtype(kind).itemsize > 2:                # one fused multiply-add each
         return np.where(ahead, fused(i.astype(kind), step, start), fused((steps - i - 1).astype(kind), -step, end))
-    wide = np.float64 if kind is np.float64 else np.float32
-    reach = (wide(step) * np.where(ahead, i, steps - i - 1).astype(wide)).astype(kind)
+    reach = (np.float32(step) * np.where(ahead, i, steps - i - 1).astype(np.float32)).astype(kind)
     return np.where(ahead, start + reach, end - reach)
 
 
 @export("logspace()")
-def logspace(start, end, steps, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def logspace(start, end, steps=None, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """`base` to the powers `linspace(start, end, steps)`."""
     dtype = dtype_of("logspace", dtype)
     with np.errstate(all="ignore"):

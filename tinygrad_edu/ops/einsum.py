@@ -32,7 +32,8 @@ def read_subscripts(text, where, what):
             i += 1
         elif text[i] == ".":
             if DOTS in labels:
-                raise RuntimeError(f"einsum(): found '.' for {what} for which an ellipsis was already found" if what != "output" else
+                raise RuntimeError(f"einsum(): found '.' for {what} for which an ellipsis was already found"
+                                   if what != "output" else
                                    "einsum(): found '.' for output but an ellipsis (...) was already found")
             if text[i:i + 3] != DOTS:
                 raise RuntimeError(f"einsum(): found '.' for {what} that is not part of any ellipsis"
@@ -43,8 +44,8 @@ def read_subscripts(text, where, what):
             labels.append(text[i])
             i += 1
         else:
-            raise RuntimeError(f"einsum(): invalid subscript given at index {where + i} in the equation string, subscripts must be in "
-                               "[a-zA-Z]")
+            raise RuntimeError(f"einsum(): invalid subscript given at index {where + i} in the equation string, "
+                               "subscripts must be in [a-zA-Z]")
     return labels
 
 
@@ -67,7 +68,8 @@ def read_sublists(args):
     def labels(numbers):
         for n in numbers:
             if n is not ... and not 0 <= n < len(LETTERS):
-                raise RuntimeError(f"einsum(): subscripts given as integers must be in [0, {len(LETTERS)}), but got {n}")
+                raise RuntimeError(f"einsum(): subscripts given as integers must be in [0, {len(LETTERS)}), but got "
+                                   f"{n}")
         return [DOTS if n is ... else LETTERS[n] for n in numbers]
     output = labels(args[-1]) if len(args) % 2 else None
     return list(args[0:len(args) - len(args) % 2:2]), [labels(a) for a in args[1::2]], output
@@ -78,12 +80,12 @@ def expand_dots(labels, ndim, width, number):
     given = len(labels) - labels.count(DOTS)
     if DOTS not in labels:
         if given != ndim:
-            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({given}) does not match the number of dimensions "
-                               f"({ndim}) for operand {number} and no ellipsis was given")
+            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({given}) does not match the "
+                               f"number of dimensions ({ndim}) for operand {number} and no ellipsis was given")
         return labels
     if given > ndim:
-        raise RuntimeError(f"einsum(): the number of subscripts in the equation ({given}) is more than the number of dimensions "
-                           f"({ndim}) for operand {number}")
+        raise RuntimeError(f"einsum(): the number of subscripts in the equation ({given}) is more than the number of "
+                           f"dimensions ({ndim}) for operand {number}")
     at = labels.index(DOTS)
     covered = ndim - given
     return labels[:at] + [(DOTS, k) for k in range(width - covered, width)] + labels[at + 1:]
@@ -99,7 +101,8 @@ def output_labels(output, terms, width):
         if label != DOTS and output.count(label) > 1:
             raise RuntimeError(f"einsum(): output subscript {label} appears more than once in the output")
         if label != DOTS and not any(label in term for term in terms):
-            raise RuntimeError(f"einsum(): output subscript {label} does not appear in the equation for any input operand")
+            raise RuntimeError(f"einsum(): output subscript {label} does not appear in the equation for any input "
+                               "operand")
     at = output.index(DOTS) if DOTS in output else None
     return list(output) if at is None else output[:at] + dots + output[at + 1:]
 
@@ -111,21 +114,22 @@ def check_sizes(operands, terms):
         here = {}
         for label, size in zip(term, x.shape):
             if here.setdefault(label, size) != size:
-                raise RuntimeError(f"einsum(): subscript {label} is repeated for operand {number} but the sizes don't match, {size} != "
-                                   f"{here[label]}")
+                raise RuntimeError(f"einsum(): subscript {label} is repeated for operand {number} but the sizes don't "
+                                   f"match, {size} != {here[label]}")
             before = seen.get(label, 1)
             if size != 1 and before not in (1, size):
                 if isinstance(label, tuple):
-                    raise RuntimeError(f"einsum(): dimension {list(term).index(label)} covered by ellipsis in operand {number}has size "
-                                       f"{size} which does not broadcast with previously seen ellipsis with size {before} for the "
-                                       "respective dimension")
-                raise RuntimeError(f"einsum(): subscript {label} has size {size} for operand {number} which does not broadcast with "
-                                   f"previously seen size {before}")
+                    raise RuntimeError(f"einsum(): dimension {list(term).index(label)} covered by ellipsis in operand "
+                                       f"{number}has size "
+                                       f"{size} which does not broadcast with previously seen ellipsis with size "
+                                       f"{before} for the respective dimension")
+                raise RuntimeError(f"einsum(): subscript {label} has size {size} for operand {number} which does not "
+                                   f"broadcast with previously seen size {before}")
             seen[label] = size if before == 1 else before
 
 
 def arranged(x, term, order):
-    """x with repeated labels reduced to their diagonal, and one dimension per label in `order` (of size one if it has none)."""
+    """x with repeated labels reduced to their diagonal, and a dimension per label in `order`, of size one if missing."""
     term = list(term)
     for label in dict.fromkeys(term):
         while term.count(label) > 1:
@@ -164,8 +168,8 @@ def einsum(*args):
     Operands are multiplied from left to right; a subscript is summed over as soon as no later operand has it.
     """
     if len(args) < 2:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its "
-                         "subscripts list")
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand "
+                         "and its subscripts list")
     if isinstance(args[0], Tensor):
         operands, terms, output = read_sublists(args)
     else:
@@ -205,7 +209,7 @@ def multiplied(operands, keep):
         out = out.sum(tuple(alone[0]), keepdim=True) if alone[0] else out
         x = x.sum(tuple(alone[1]), keepdim=True) if alone[1] else x
         out = contract(out, x, last) if last else out * x
-    return out.reshape(out.shape[:keep]) if ndim > keep else out
+    return out.view(out.shape[:keep]) if ndim > keep else out
 
 
 # ---- products that name dimensions by number
@@ -228,15 +232,16 @@ def tensordot(a, b, dims=2):
         raise RuntimeError("both inputs should have same dtype")
     for x in (a, b):
         no_names(x, "tensordot")
-    summed_a, summed_b = [layout.normalize_dim(d, a.ndim) for d in first], [layout.normalize_dim(d, b.ndim) for d in second]
+    summed_a, summed_b = [layout.normalize_dim(d, a.ndim) for d in first], [layout.normalize_dim(d, b.ndim)
+                                                                            for d in second]
     for d, e, i, j in zip(summed_a, summed_b, first, second):
         if b.shape[e] == 1:
             a = a.sum(d, keepdim=True)
         elif a.shape[d] == 1:
             b = b.sum(e, keepdim=True)
         elif a.shape[d] != b.shape[e]:
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[d]} in dim {i} and second has size "
-                               f"{b.shape[e]} in dim {j}")
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[d]} in dim {i} and "
+                               f"second has size {b.shape[e]} in dim {j}")
     kept_a, kept_b = ([d for d in range(x.ndim) if d not in s] for x, s in ((a, summed_a), (b, summed_b)))
     count = layout.numel([a.shape[d] for d in summed_a])
     shape = [a.shape[d] for d in kept_a] + [b.shape[d] for d in kept_b]
@@ -282,7 +287,9 @@ def kron(input, other):
     ndim = max(input.ndim, other.ndim)
     a, b = ((1,) * (ndim - x.ndim) + tuple(x.shape) for x in (input, other))
     out = input.reshape([n for size in a for n in (size, 1)]) * other.reshape([n for size in b for n in (1, size)])
-    return reshaped(Unsafe, out, [m * n for m, n in zip(a, b)]) if out._spec.contiguous else out.reshape([m * n for m, n in zip(a, b)])
+    return reshaped(Unsafe, out, [m * n for m, n in zip(a, b)]) if out._spec.contiguous else out.reshape([m * n for m,
+                                                                                                          n in zip(a,
+                                                                                                                   b)])
 
 
 # ---- chains
@@ -293,7 +300,8 @@ def cheapest(sizes):
     for length in range(1, n):
         for i in range(n - length):
             j = i + length
-            cost[i, j], cut[i, j] = min((cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j))
+            cost[i, j], cut[i, j] = min((cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                                        for k in range(i, j))
     return cut
 
 
@@ -305,6 +313,9 @@ def multi_dot(tensors):
         raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
     if len(tensors) == 2:
         return matmul(*tensors)
+    for name, x in (("first", tensors[0]), ("last", tensors[-1])):
+        if x.ndim not in (1, 2):
+            raise RuntimeError(f"multi_dot(): the {name} tensor must be 1D or 2D but got {x.ndim}D")
     row, column = tensors[0].ndim == 1, tensors[-1].ndim == 1
     shape = (() if row else (tensors[0].shape[0],)) + (() if column else (tensors[-1].shape[-1],))
     tensors[0] = tensors[0].unsqueeze(0) if row else tensors[0]
@@ -313,8 +324,8 @@ def multi_dot(tensors):
         if x.ndim != 2:
             raise RuntimeError(f"multi_dot(): tensor {number} must be 2D but got {x.ndim}D")
         if number and tensors[number - 1].shape[1] != x.shape[0]:
-            raise RuntimeError(f"multi_dot(): tensors {number - 1} and {number} with shapes {list(tensors[number - 1].shape)} and "
-                               f"{list(x.shape)} cannot be multiplied")
+            raise RuntimeError(f"multi_dot(): tensors {number - 1} and {number} with shapes "
+                               f"{list(tensors[number - 1].shape)} and {list(x.shape)} cannot be multiplied")
     cut = cheapest([tensors[0].shape[0]] + [x.shape[1] for x in tensors])
 
     def product(i, j):
@@ -325,10 +336,15 @@ def multi_dot(tensors):
 @export("chain_matmul()")
 def chain_matmul(*matrices):
     """`linalg.multi_dot` of matrices, under its old name."""
-    warnings.warn("torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, "
-                  "which accepts a list of two or more tensors rather than multiple parameters.", UserWarning, stacklevel=2)
+    warnings.warn("torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use "
+                  "torch.linalg.multi_dot instead, "
+                  "which accepts a list of two or more tensors rather than multiple parameters.", UserWarning,
+                  stacklevel=2)
     if len(matrices) == 1 and not isinstance(matrices[0], Tensor):
         matrices = matrices[0]
+    for x in matrices:
+        if x.ndim != 2:
+            raise RuntimeError(f"Tensor dimension is {x.ndim}, expected 2 instead.")
     return matrices[0] if len(matrices) == 1 else multi_dot(matrices)
 
 
@@ -378,10 +394,12 @@ def cross(input, other, *, dim=-1):
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         with no_grad():
             layout.broadcast_shapes(input.shape, other.shape)
-        raise RuntimeError(f"linalg.cross: inputs dimension {given} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}")
+        raise RuntimeError(f"linalg.cross: inputs dimension {given} must have length 3. Got {input.shape[dim]} and "
+                           f"{other.shape[dim]}")
     layout.broadcast_shapes(input.shape, other.shape)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"expected scalar type {input.dtype.legacy_name} but found {other.dtype.legacy_name}")
+    refuse_bool(input, "cross")
     common_backend((input, other))
     return LinalgCross.call(input, other, dim=dim)
 
@@ -391,8 +409,10 @@ def _cross(input, other, dim=None):
     """The vector product along `dim`, or along the first dimension with three elements."""
     check_tensors("cross", input=input, other=other)
     if dim is None:
-        warnings.warn("Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use "
-                      "torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross in a future release.",
+        warnings.warn("Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim "
+                      "explicitly or simply use "
+                      "torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross in "
+                      "a future release.",
                       UserWarning, stacklevel=2)
         if input.ndim == other.ndim:
             dim = next((d for d, size in enumerate(input.shape) if size == 3), None)
@@ -407,7 +427,8 @@ def bilinear(input1, input2, weight, bias=None):
     check_tensors("bilinear", input1=input1, input2=input2, weight=weight)
     for number, x in enumerate((input1, input2), 1):
         if x.shape[-1] != weight.shape[number]:
-            raise RuntimeError(f"bilinear(): input{number} size does not match weight size: got {x.shape[-1]} but expected "
-                               f"{weight.shape[number]}")
-    out = einsum("...i,oij,...j->...o", input1, weight, input2)
+            raise RuntimeError(f"bilinear(): input{number} size does not match weight size: got {x.shape[-1]} but "
+                               f"expected {weight.shape[number]}")
+    rows1, rows2 = (x.reshape(-1, x.shape[-1]) for x in (input1, input2))
+    out = einsum("bi,oij,bj->bo", rows1, weight, rows2).reshape(*input1.shape[:-1], weight.shape[0])
     return out if bias is None else out + bias

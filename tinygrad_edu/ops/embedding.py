@@ -34,7 +34,7 @@ class EmbeddingDenseBackward(Op):
     """A table of zeros with the rows of g added where the indices say; the row of padding_idx stays zero."""
     def cpu(g, indices, *, rows, padding_idx, scale_grad_by_freq):
         out = np.zeros((rows, g.shape[-1]), g.dtype)
-        flat, each = indices.reshape(-1), g.reshape(-1, g.shape[-1])
+        flat, each = indices.reshape(-1), g.reshape(indices.size, g.shape[-1])
         order = np.argsort(flat, kind="stable")
         found, starts = np.unique(flat[order], return_index=True)
         if found.size:
@@ -62,6 +62,8 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     check_tensors("embedding", input=input, weight=weight)
     for x in (input, weight):
         no_names(x, "embedding")
+    if not weight.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     if padding_idx is not None:
         if not -weight.shape[0] <= padding_idx < weight.shape[0]:
             raise AssertionError("Padding_idx must be within num_embeddings")
@@ -70,14 +72,17 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         raise RuntimeError("'weight' must be 2-D")
     if input.dtype.name not in ("int64", "int32"):
         found = "CPUBoolType" if input.dtype.name == "bool" else kind_of(input)
-        raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-                           f"{found} instead (while checking arguments for embedding)")
+        raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
+                           f"Int; but got {found} instead (while checking arguments for embedding)")
+    if not weight.shape[0] and input.numel():
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
     if sparse:
         raise RuntimeError("embedding: sparse gradients are not supported, use sparse=False")
     common_backend((weight, input))
     if max_norm is not None:
         shorten(weight, input, max_norm, norm_type)
-    return Embedding.call(weight, input, padding_idx=-1 if padding_idx is None else padding_idx, scale_grad_by_freq=scale_grad_by_freq)
+    return Embedding.call(weight, input, padding_idx=-1 if padding_idx is None else padding_idx,
+                          scale_grad_by_freq=scale_grad_by_freq)
 
 
 def shorten(weight, indices, max_norm, norm_type):
@@ -87,7 +92,8 @@ def shorten(weight, indices, max_norm, norm_type):
     norms = np.linalg.norm(table[used].astype(np.float64), norm_type, axis=1)
     long = norms > max_norm
     table[used[long]] *= (max_norm / (norms[long] + 1e-7))[:, None].astype(table.dtype)
-    backend.copy(weight._array, backend.as_array(backend.from_numpy(table, weight.dtype), weight.shape, (weight.shape[1], 1), 0, weight.dtype))
+    backend.copy(weight._array, backend.as_array(backend.from_numpy(table, weight.dtype), weight.shape,
+                                                 (weight.shape[1], 1), 0, weight.dtype))
     bump(weight)
 
 

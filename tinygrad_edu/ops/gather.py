@@ -199,7 +199,7 @@ class ScatterReduce(Op):
         to_x, to_src = BACKWARD[ctx.params["reduce"]](g, x, index, src, dim, ctx.params["include_self"], ctx.unpack_out())
         if not ctx.params["include_self"]:
             to_x = to_x.scatter(dim, index, 0)
-        return to_x, to_src
+        return to_x, None, to_src
 
 
 def identity(reduce, dtype):
@@ -267,6 +267,8 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     tensor_argument(src, "scatter_reduce", "src", 3)
     dim = scatter_arguments("scatter_reduce", input, dim, index, src)
+    if reduce == "mean" and input.dtype is dtypes.bool_:
+        raise NotImplementedError("\"scatter_gather_tensor_cpu_reduce_mean\" not implemented for 'Bool'")
     return ScatterReduce.call(input, index, src, dim=dim, reduce=reduce, include_self=include_self)
 
 
@@ -298,6 +300,8 @@ def index_select(input, dim, index):
     if not input.ndim and index.numel() != 1:
         raise IndexError("index_select(): Index to scalar can have only 1 value, got 0 value(s)" if not index.numel() else
                          f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)")
+    if input.ndim and not input.shape[dim] and index.numel():
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
     check_index(index, dim, input.shape[dim] if input.ndim else 1, 0, IndexError, "index out of range in self")
     return IndexSelect.call(input, vector(index), dim=dim)
 
@@ -448,7 +452,7 @@ class Put(Op):
     def backward(ctx, g):
         index = ctx.saved[1]
         to_x = g if ctx.params["accumulate"] else g.put(index, g.new_zeros(index.shape))
-        return to_x, g.take(index).reshape(ctx.specs[2].shape)
+        return to_x, None, g.take(index).reshape(ctx.specs[2].shape)
 
 
 @export("put", inplace=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import backends
 from ..core import dtypes
+from ..core.export import functions
 from ..core.generator import DEFAULT_SEED, MT19937, STATE, entropy
 from ..core.tensor import Tensor, from_host
 
@@ -118,3 +119,7 @@ def stream_of(generator, name):
     if not isinstance(generator, Generator):
         raise TypeError(f"{name}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}")
     return generator._stream
+
+
+functions.update({f.__name__: f for f in (Generator, manual_seed, seed, initial_seed, get_rng_state, set_rng_state)},
+                 default_generator=default_generator)

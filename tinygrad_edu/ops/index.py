@@ -96,7 +96,7 @@ def put(x, indices, places, values, accumulate=False):
 def look(x, key, writing=False):
     """(view of x, tensors of indices, places): what remains once ints, slices, None and Ellipsis are done."""
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-        if not x.ndim:
+        if not x.ndim and not key:
             raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in "
                              "C++ to convert a "
                              "0-dim tensor to a number")
@@ -114,7 +114,7 @@ def look(x, key, writing=False):
         elif part is None:
             x, dim = unsqueeze(x, dim), dim + 1
         elif isinstance(part, slice):
-            whole_dim = part.step in (None, 1) and part.indices(x.shape[dim])[:2] == (0, x.shape[dim])
+            whole_dim = part.step in (None, 1) and not part.start and (part.stop is None or part.stop >= x.shape[dim])
             if not whole_dim or isinstance(key, slice) and not writing:
                 x = slice_(x, dim, part.start, part.stop, 1 if part.step is None else part.step)
             dim += 1
@@ -196,7 +196,7 @@ def _consumes(k):
 
 
 def _select(x, dim, index, place):
-    size = x.shape[dim]
+    size = x.shape[dim] if x.ndim else 0
     if not -size <= index < size:
         raise IndexError(f"index {index} is out of bounds for dimension {place} with size {size}")
     return select(x, dim, index)

@@ -173,12 +173,15 @@ def make(kind, edges):
 
 
 # ---- the tape after a write
-def put_on_tape(x, source, name=None):
-    """x's memory holds the value of `source` (None: a constant). `name`: of the node, where that is no op's own."""
-    edge, base = None if source is None else receiver(source), x._base
+def put_on_tape(x, edge, source=None, name=None):
+    """x's memory holds a new value, whose gradient goes to `edge` (None: nowhere), where a tensor of spec `source` was.
+
+    `name`: of the node, where that is no op's own.
+    """
+    base = x._base
     if base is not None:
         node = make(CopySlices, (receiver(base), edge))
-        node.geometry, node.source = in_contiguous(x, base), None if source is None else source._spec
+        node.geometry, node.source = in_contiguous(x, base), source
         move_edge(base, node)
         x._edge_version = -1
         refresh(x)
@@ -186,7 +189,7 @@ def put_on_tape(x, source, name=None):
         move_edge(x, edge)
     else:
         node = make(overwritten(name), (receiver(x), edge))
-        node.spec, node.source = x._spec, None if source is None else source._spec
+        node.spec, node.source = x._spec, source
         move_edge(x, node)
 
 
@@ -254,9 +257,10 @@ def copy_(input, src, non_blocking=False):
     if shape != input.shape:
         raise RuntimeError(f"output with shape {list(input.shape)} doesn't match the broadcast shape {list(shape)}")
     refuse_overlap(input, src)
+    edge = receiver(src) if recording else None    # before the write: src may be a view of the same memory
     overwrite(input, source_array(input, src))
     if recording and input.is_floating_point():
-        put_on_tape(input, src, "CopyBackwards")
+        put_on_tape(input, edge, src._spec, "CopyBackwards")
     return input
 
 
@@ -284,9 +288,10 @@ def _fill_with_tensor(x, value):
     if value.ndim:
         raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
     recording = check_writable(x, (value,))
+    edge = receiver(value) if recording else None
     overwrite(x, source_array(x, value))
     if recording and x.is_floating_point():
-        put_on_tape(x, value, "FillBackward3")
+        put_on_tape(x, edge, value._spec, "FillBackward3")
     return x
 
 
@@ -305,7 +310,7 @@ def refill(x, value, name, overlapping=True):
     else:
         overwrite(x, value)
     if recording:
-        put_on_tape(x, None, name)
+        put_on_tape(x, None, name=name)
     return x
 
 
@@ -371,17 +376,17 @@ def in_place(function, name):
             return self
         overwrite(self, result._array)
         if recording and self.is_floating_point():
-            adopt_output(self, result)
-            put_on_tape(self, result)
+            edge = receiver(result)
+            adopt_output(self, result, edge)
+            put_on_tape(self, edge, result._spec)
         return self
     method.__name__ = name
     method.__doc__ = f"In-place version of `{name.strip('_') if operator else name[:-1]}`."
     return method
 
 
-def adopt_output(x, result):
+def adopt_output(x, result, edge):
     """A node that saved the result as its output looks at x's memory from now on, so that later writes are noticed."""
-    edge = receiver(result)
     out = getattr(edge, "out", None)
     if isinstance(edge, Node) and out.__class__ is tuple and out[0] is result._array and result.dtype is x.dtype:
         edge.out, edge.out_storage, edge.out_version = (x._array, x._spec), x._storage, x._storage.version

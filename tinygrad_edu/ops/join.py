@@ -232,7 +232,7 @@ def meshgrid(*tensors, indexing=None):
     shape = tuple([x.numel() for x in tensors])
     grids = [expand(view(x, (1,) * d + (-1,) + (1,) * (len(shape) - d - 1)), shape) for d, x in enumerate(tensors)]
     if swap:
-        grids = [grid.swapdims(0, 1) for grid in (grids[1], grids[0], *grids[2:])]
+        grids[:2] = grids[1::-1]
     return tuple(grids)
 
 

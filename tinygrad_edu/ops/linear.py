@@ -12,7 +12,8 @@ from ..core.mode import mode, no_grad
 from ..core.op import Op, common_backend
 from ..core.record import record
 from ..core.tensor import wrap
-from .matmul import (NO_PARAMS, Bmm, Mm, Mv, c_name, cannot_multiply, check_batches, check_mv, check_tensors, matmul, named,
+from .matmul import (NO_PARAMS, Bmm, Mm, Mv, c_name, cannot_multiply, check_batches, check_mv, check_tensors, matmul,
+                     named,
                      old_name, refuse_bool, without_names)
 from .views import no_names
 
@@ -38,8 +39,9 @@ class Affine(Op):
 
 
 def times(x, number):
-    """x * number, the number cut to an integer for integers, as torch's products do."""
-    return x if number == 1 else x * (number if x.is_floating_point() else int(number))
+    """x * number, the number cut to an integer for integers (to a truth for bools), as torch's products do."""
+    return x if number == 1 else x * (number if x.is_floating_point() else bool(number) if x.dtype is dtypes.bool_
+                                      else int(number))
 
 
 class Addmm(Affine):
@@ -107,7 +109,8 @@ def check_addmm(input, mat1, mat2, drawn):
 def check_added(input, first, second):
     for name, x in (("self", input), ("mat1", first)):
         if x.dtype is not second.dtype:
-            raise RuntimeError(f"{name} and mat2 must have the same dtype, but got {old_name(x)} and {old_name(second)}")
+            raise RuntimeError(f"{name} and mat2 must have the same dtype, but got {old_name(x)} and "
+                               f"{old_name(second)}")
     refuse_bool(second, "addmm_impl_cpu_")
     common_backend((input, first, second))
 
@@ -136,12 +139,17 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):
         return without_names(added_names(names.mm), lambda *given: addmv(*given, beta=beta, alpha=alpha),
                              input, mat, vec)
     if not input.dtype is mat.dtype is vec.dtype:
-        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {old_name(input)}, {old_name(mat)}, and "
-                           f"{old_name(vec)}")
+        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {old_name(input)}, {old_name(mat)}, "
+                           f"and {old_name(vec)}")
     check_mv(mat, vec, input.shape, (mat.shape, vec.shape))
     refuse_bool(mat, "addmv_impl_cpu")
     common_backend((input, mat, vec))
     return Addmv.call(input, mat, vec, beta=beta, alpha=alpha)
+
+
+def check_dimensions(*tensors):
+    if not all(x.ndim for x in tensors):
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
 
 
 @export("baddbmm", inplace=True)
@@ -151,6 +159,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     if named(input, batch1, batch2):
         return without_names(added_names(names.matmul), lambda *given: baddbmm(*given, beta=beta, alpha=alpha),
                              input, batch1, batch2)
+    check_dimensions(batch1, batch2)
     if batch1.ndim == 3 and batch2.ndim == 3:
         check_batches(batch1, batch2, (batch1.shape, batch2.shape))
     check_expands(input, batch1.shape[:2] + batch2.shape[2:])
@@ -172,6 +181,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     if named(input, batch1, batch2):
         return without_names(lambda a, b, c: names.tidy(names.unify(names.matmul(b, c)[1:], a)),
                              lambda *given: addbmm(*given, beta=beta, alpha=alpha), input, batch1, batch2)
+    check_dimensions(batch1, batch2)
     check_expands(input, batch1.shape[1:2] + batch2.shape[2:])
     for number, x in enumerate((batch1, batch2)):
         if x.ndim != 3:
@@ -266,7 +276,7 @@ def _linear(input, weight, bias):
         check_features(input, weight)
         return matmul(input, weight.t()) + bias
     weight.t()                                     # torch's refusal of more than two dimensions
-    rows = input if input.ndim == 2 else input.reshape(-1, input.shape[-1])
+    rows = input if input.ndim == 2 else input.reshape(layout.numel(input.shape[:-1]), input.shape[-1])
     check_features(rows, weight)
     check_addmm(bias, rows, weight.t(), (input.shape, weight.shape))
     if bias.ndim != 1 or bias.shape[0] != weight.shape[0]:
@@ -281,5 +291,6 @@ def check_features(x, weight):
     given, (out_features, wanted) = x.shape[-1], weight.shape if weight.ndim == 2 else (1, x.shape[-1])
     if given != wanted:
         text = cannot_multiply((layout.numel(x.shape[:-1]), given), (wanted, out_features))
-        raise RuntimeError(f"{text}\n    input:  {tuple(x.shape)}    its last dimension, {given}, must equal in_features\n"
+        raise RuntimeError(f"{text}\n    input:  {tuple(x.shape)}    its last dimension, {given}, must equal "
+                           "in_features\n"
                            f"    weight: {tuple(weight.shape)}    (out_features, in_features): in_features is {wanted}")

@@ -1,4 +1,4 @@
-"""Losses between an input and a target of the same shape, each one node: squared, absolute, smooth, and of probabilities.
+"""Losses between an input and a target of the same shape, each one node: of distances and of probabilities.
 
 Their numbers are put together from elementwise ops and reductions; losses of class indices are in class_loss.py.
 """
@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 
+from ..backends.summing import total
 from ..core import dtypes, layout
 from ..core.export import export, functions
 from ..core.mode import mode, no_grad
@@ -24,7 +25,8 @@ def reduction_of(reduction, size_average=None, reduce=None):
     """The reduction asked for, be it in torch's old words; its error for one that isn't."""
     if size_average is not None or reduce is not None:
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-        warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.", UserWarning,
+        warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+                      UserWarning,
                       stacklevel=3)
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
@@ -37,12 +39,17 @@ def reduced(values, reduction):
 
 def warn_of_sizes(input, target):
     if target.shape != input.shape:
-        warnings.warn(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead "
-                      "to incorrect results due to broadcasting. Please ensure they have the same size.", UserWarning, stacklevel=3)
+        warnings.warn(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
+                      "will likely lead "
+                      "to incorrect results due to broadcasting. Please ensure they have the same size.", UserWarning,
+                      stacklevel=3)
 
 
 class Loss(Op):
-    """`value(input, target, ...)` for every element, then the reduction; formulas multiply by `factor`, 1 / count for a mean."""
+    """`value(input, target, ...)` for every element, then the reduction.
+
+    Formulas multiply by `factor`, 1 / count for a mean.
+    """
     kernel = None                                  # torch's word for what refuses integers
 
     @classmethod
@@ -68,8 +75,11 @@ class MseLoss(Loss):
 
     def cpu(input, target, *, reduction, factor):
         difference = input - target
-        squares = np.multiply(difference, difference, out=difference)
-        return squares if reduction == "none" else np.asarray(np.add.reduce(squares, axis=None) / (squares.size if reduction == "mean" else 1))
+        squares = np.asarray(difference * difference)
+        if reduction == "none":
+            return squares
+        return np.asarray(total(squares) / (squares.size if reduction == "mean" else 1))
+
     value       = staticmethod(lambda input, target: (input - target) * (input - target))
     grad_input  = lambda g, input, target, factor: (input - target) * (g * (2 * factor))
     grad_target = lambda g, input, target, factor: (target - input) * (g * (2 * factor))
@@ -211,10 +221,12 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     check_plain(input, target, "binary_cross_entropy")
     reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
-        raise ValueError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please "
-                         "ensure they have the same size.")
+        raise ValueError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+                         "deprecated. Please ensure they have the same size.")
     if target.dtype is not input.dtype:
         raise RuntimeError(f"Found dtype {target.dtype.legacy_name} but expected {input.dtype.legacy_name}")
+    if not input.is_floating_point():
+        raise NotImplementedError(f'"binary_cross_entropy" not implemented for \'{input.dtype.legacy_name}\'')
     if weight is not None:
         check_weight(weight, input)
     for name, x in (("input", input), ("target", target)):
@@ -228,7 +240,8 @@ def check_weight(weight, input):
     """torch's error for a weight that can't be broadcast to the input."""
     for back, (size, wanted) in enumerate(zip(reversed(weight.shape), reversed(input.shape)), 1):
         if size not in (1, wanted):
-            raise RuntimeError(f"Attempting to broadcast a dimension of length {size} at -{back}! Mismatching argument at index 1 had "
+            raise RuntimeError(f"Attempting to broadcast a dimension of length {size} at -{back}! Mismatching argument "
+                               "at index 1 had "
                                f"{weight.shape}; but expected shape should be broadcastable to {list(input.shape)}")
 
 
@@ -262,7 +275,8 @@ def log_sigmoid(x):
 
 
 @export("nn.functional.binary_cross_entropy_with_logits", out=False)
-def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None):
+def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction="mean",
+                                     pos_weight=None):
     """The cross entropy between the probabilities sigmoid(input) and `target`; `pos_weight` weighs positive targets."""
     check_tensors("binary_cross_entropy_with_logits", input=input, target=target)
     check_plain(input, target, "binary_cross_entropy_with_logits")
@@ -272,7 +286,8 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
     if not input.is_floating_point():
         raise NotImplementedError(f'"log_sigmoid_cpu" not implemented for \'{input.dtype.legacy_name}\'')
     if not target.is_floating_point():
-        raise RuntimeError(f"result type {input.dtype.legacy_name} can't be cast to the desired output type {target.dtype.legacy_name}")
+        raise RuntimeError(f"result type {input.dtype.legacy_name} can't be cast to the desired output type "
+                           f"{target.dtype.legacy_name}")
     if pos_weight is not None:
         layout.broadcast_shapes(pos_weight.shape, input.shape)
     if weight is not None:
@@ -282,13 +297,16 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
 
 @export("nn.functional.kl_div", out=False)
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
-    """The divergence of Kullback and Leibler from log-probabilities `input` to probabilities (or their logs) `target`."""
+    """The divergence of Kullback and Leibler from log-probabilities `input` to probabilities (or logs) `target`."""
     if size_average is not None or reduce is not None:
         reduction = reduction_of(reduction, size_average, reduce)
     if reduction == "mean":
-        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by the "
-                      "batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as 'batchmean' in "
-                      "the next major release.", UserWarning, stacklevel=2)
+        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support "
+                      "size.'batchmean' divides only by the "
+                      "batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
+                      "same as 'batchmean' in the next major release.", UserWarning, stacklevel=2)
+    if not input.is_floating_point() or not target.is_floating_point():
+        raise RuntimeError("kl_div: Integral inputs not supported.")
     kind = "sum" if reduction == "batchmean" else reduction_of(reduction)
     values = target.exp() * (target - input) if log_target else functions["xlogy"](target, target) - target * input
     total = reduced(values, kind)

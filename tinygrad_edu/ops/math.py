@@ -170,9 +170,13 @@ class Logaddexp(Elementwise):
     numbers = "none"
     check   = unless("logaddexp_cpu", BOOL, INTEGER)
     cpu     = np.logaddexp
-    cuda    = lambda x, y: x + math.log(2.0) if x == y else (x if x > y or x != x else y) + math.log1p(math.exp(-abs(x - y)))
     grad_x  = lambda g, x, y: g / (1 + (y - x).exp())
     grad_y  = lambda g, x, y: g / (1 + (x - y).exp())
+
+    def cuda(x, y):
+        if x == y:                                 # also where both are infinite
+            return x + math.log(2.0)
+        return (x if x > y or x != x else y) + math.log1p(math.exp(-abs(x - y)))
 
 
 @export("logaddexp2")
@@ -181,9 +185,13 @@ class Logaddexp2(Elementwise):
     numbers = "none"
     check   = unless("logaddexp2_cpu", BOOL, INTEGER)
     cpu     = np.logaddexp2
-    cuda    = lambda x, y: x + 1.0 if x == y else (x if x > y or x != x else y) + math.log1p(2.0 ** -abs(x - y)) / math.log(2.0)
     grad_x  = lambda g, x, y: g / (1 + (y - x).exp2())
     grad_y  = lambda g, x, y: g / (1 + (x - y).exp2())
+
+    def cuda(x, y):
+        if x == y:
+            return x + 1.0
+        return (x if x > y or x != x else y) + math.log1p(2.0 ** -abs(x - y)) / math.log(2.0)
 
 
 # ---- angles

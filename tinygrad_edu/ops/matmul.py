@@ -17,7 +17,8 @@ from ..core.tensor import Tensor, from_array, from_storage, new, wrap
 from .views import Unsafe, View
 
 NO_PARAMS = {}
-C_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int",
+C_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+           "int64": "long int",
            "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool"}
 
 
@@ -105,6 +106,11 @@ def cannot_multiply(a, b):
     return f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})"
 
 
+def refuse_integers(x, kernel):
+    if not x.is_floating_point():
+        raise NotImplementedError(f'"{kernel}" not implemented for \'{old_name(x)}\'')
+
+
 def refuse_bool(x, kernel):
     if x._spec.dtype is dtypes.bool_:
         raise NotImplementedError(f'"{kernel}" not implemented for \'Bool\'')
@@ -189,7 +195,8 @@ def mv(input, vec):
 def _mv(a, b, *drawn):
     x, y = a._spec, b._spec
     if x.dtype is not y.dtype:
-        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {old_name(b)}, {old_name(a)}, and {old_name(b)}")
+        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {old_name(b)}, {old_name(a)}, and "
+                           f"{old_name(b)}")
     check_mv(a, b, x.shape[:1], drawn)
     refuse_bool(a, "addmv_impl_cpu")
     common_backend((a, b))
@@ -213,8 +220,8 @@ def _dot(kind, a, b):
         raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {old_name(a)} and {old_name(b)}")
     n, m = a.shape[0], b.shape[0]
     if n != m:
-        raise errors.matmul(a.shape, b.shape, f"inconsistent tensor size, expected tensor [{n}] and src [{m}] to have the same "
-                                              f"number of elements, but got {n} and {m} elements respectively")
+        raise errors.matmul(a.shape, b.shape, f"inconsistent tensor size, expected tensor [{n}] and src [{m}] to have "
+                                              f"the same number of elements, but got {n} and {m} elements respectively")
     refuse_bool(a, "dot")
     common_backend((a, b))
     return kind.call(a, b)
@@ -293,7 +300,7 @@ def _operator(input, other):
 
 
 def folds(a, b):
-    """Whether a batch and one matrix are multiplied as two matrices: that spares a copy of the matrix per batch in backward."""
+    """Whether a batch and one matrix are multiplied as two matrices: that spares copies of the matrix in backward."""
     first_larger = a.ndim >= b.ndim
     large, small = (a, b) if first_larger else (b, a)
     if large.ndim < 3 or small.ndim > 2:

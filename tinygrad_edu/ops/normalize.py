@@ -1,6 +1,6 @@
 """Normalization: each number minus a mean, over a standard deviation, both taken over some dimensions.
 
-layer_norm, batch_norm and group_norm differ in the dimensions and in the shape of their weights; that is all this knows.
+layer_norm, batch_norm and group_norm differ in the dimensions and in the shape of their weights; nothing else.
 """
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.export import export
 from ..core.mode import mode, no_grad
 from ..core.op import Op, common_backend
 from ..core.record import record
-from .matmul import check_tensors
+from .matmul import check_tensors, refuse_integers
 from .views import no_names
 
 
@@ -43,7 +43,8 @@ class Normalized(Op):
                 out = out + bias.reshape(affine)
             out = out.to(dtype)
         if mode.grad:
-            params = {"dims": dims, "eps": eps, "split": split, "affine": affine, "mean": mean, "rstd": rstd, "fixed": fixed}
+            params = {"dims": dims, "eps": eps, "split": split, "affine": affine, "mean": mean, "rstd": rstd,
+                      "fixed": fixed}
             record(cls, (input, weight, bias), params, out)
         return out
 
@@ -89,17 +90,17 @@ class NativeBatchNorm(Normalized):
 
 def check_normalized_shape(input, normalized_shape, star):
     if not normalized_shape:
-        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
-                           "normalized_shape = []")
+        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+                           "element, but got normalized_shape = []")
     if tuple(input.shape[max(input.ndim - len(normalized_shape), 0):]) != normalized_shape:
         wanted = ", ".join(map(str, normalized_shape))
-        raise RuntimeError(f"Given normalized_shape={list(normalized_shape)}, expected input with shape [*{star}{wanted}], but got input of "
-                           f"size{list(input.shape)}")
+        raise RuntimeError(f"Given normalized_shape={list(normalized_shape)}, expected input with shape "
+                           f"[*{star}{wanted}], but got input of size{list(input.shape)}")
 
 
 @export("layer_norm()", "nn.functional.layer_norm", out=False)
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
-    """Normalized over the last dimensions, those of `normalized_shape`, then times weight plus bias, both of that shape."""
+    """Normalized over the last dimensions, those of `normalized_shape`, then times weight plus bias of that shape."""
     check_tensors("layer_norm", input=input)
     no_names(input, "layer_norm")
     if isinstance(normalized_shape, int):
@@ -107,14 +108,15 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     shape = tuple(normalized_shape)
     for name, x in (("weight", weight), ("bias", bias)):
         if x is not None and tuple(x.shape) != shape:
-            raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(x.shape)} and "
-                               f"normalized_shape = {list(shape)}")
+            raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                               f"{list(x.shape)} and normalized_shape = {list(shape)}")
     check_normalized_shape(input, shape, ", ")
-    if not input.is_floating_point():
-        raise NotImplementedError(f'"LayerNormKernelImpl" not implemented for \'{input.dtype.legacy_name}\'')
+    refuse_integers(input, "LayerNormKernelImpl")
     for x in (weight, bias):
-        if x is not None and x.dtype is not input.dtype and not (input.dtype.itemsize == 2 and x.dtype is dtypes.float32):
-            raise RuntimeError(f"mixed dtype (CPU): expect parameter to have scalar type of Float" if input.dtype is dtypes.float32 else
+        if x is not None and x.dtype is not input.dtype and not (input.dtype.itemsize == 2
+                                                                 and x.dtype is dtypes.float32):
+            raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of Float"
+                               if input.dtype is dtypes.float32 else
                                f"expected scalar type {input.dtype.legacy_name} but found {x.dtype.legacy_name}")
     return NativeLayerNorm.call(input, weight, bias, dims=tuple(range(input.ndim - len(shape), input.ndim)), eps=eps,
                                 split=tuple(input.shape), affine=shape)
@@ -135,10 +137,12 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
                            f"{list(shape)} and num_groups={num_groups}")
     for name, x in (("weight", weight), ("bias", bias)):
         if x is not None and tuple(x.shape) != (shape[1],):
-            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
-                               f"{list(x.shape)} and input of shape {list(shape)}")
+            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, but "
+                               f"got {name} of shape {list(x.shape)} and input of shape {list(shape)}")
+    refuse_integers(input, "GroupNormKernelImpl")
     split = (shape[0], num_groups, shape[1] // num_groups * layout.numel(shape[2:]))
-    return NativeGroupNorm.call(input, weight, bias, dims=(2,), eps=eps, split=split, affine=(shape[1],) + (1,) * (input.ndim - 2))
+    return NativeGroupNorm.call(input, weight, bias, dims=(2,), eps=eps, split=split,
+                                affine=(shape[1],) + (1,) * (input.ndim - 2))
 
 
 @export("nn.functional.batch_norm", out=False)
@@ -160,11 +164,12 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
                 raise RuntimeError(f"{name} must be defined in evaluation mode")
         elif x.numel() != channels:
             raise RuntimeError(f"{name} should contain {channels} elements not {x.numel()}")
-    if not input.is_floating_point():
-        raise NotImplementedError(f'"batch_norm" not implemented for \'{input.dtype.legacy_name}\'')
+    refuse_integers(input, "batch_norm")
     for x in (running_mean, running_var, weight, bias):
-        if x is not None and x.dtype is not input.dtype and not (input.dtype.itemsize == 2 and x.dtype is dtypes.float32):
-            raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype." if input.dtype.itemsize == 4 else
+        if x is not None and x.dtype is not input.dtype and not (input.dtype.itemsize == 2
+                                                                 and x.dtype is dtypes.float32):
+            raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype." if input.dtype.itemsize == 4
+                               else
                                f"expected scalar type {input.dtype.legacy_name} but found {x.dtype.legacy_name}")
     dims, affine = (0,) + tuple(range(2, input.ndim)), (channels,) + (1,) * (input.ndim - 2)
     fixed = None
@@ -195,8 +200,12 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     check_tensors("rms_norm", input=input)
     no_names(input, "rms_norm")
     shape = tuple(normalized_shape)
+    if input.ndim < len(shape):
+        raise ValueError(f"Input tensor must have at least {len(shape)} dimensions, but got {input.ndim}")
     check_normalized_shape(input, shape, "")
-    eps = dtypes.finfo(input.dtype).eps if eps is None else eps
+    refuse_integers(input, "rms_norm")
     dims = tuple(range(input.ndim - len(shape), input.ndim))
-    out = input * ((input ** 2).mean(dims, keepdim=True) + eps).rsqrt()
-    return out if weight is None else out * weight
+    x = input.to(dtypes.float32) if input.dtype.itemsize == 2 else input
+    eps = dtypes.finfo(x.dtype).eps if eps is None else eps
+    out = x * ((x ** 2).mean(dims, keepdim=True) + eps).rsqrt()
+    return (out if weight is None else out * weight).to(input.dtype)

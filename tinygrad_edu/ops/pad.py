@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.export import export
 from ..core.op import Op
-from .matmul import check_tensors
+from .matmul import check_tensors, refuse_bool, refuse_integers
 from .views import no_names
 
 
@@ -22,7 +22,8 @@ def pairs_of(padding, ndim):
 
 def inner(pairs, shape):
     """(where the input lies in the padded output, which part of the input that is)"""
-    target = tuple(slice(max(before, 0), max(before, 0) + n + min(before, 0) + min(after, 0)) for (before, after), n in zip(pairs, shape))
+    target = tuple(slice(max(before, 0), max(before, 0) + n + min(before, 0) + min(after, 0)) for (before, after),
+                   n in zip(pairs, shape))
     source = tuple(slice(max(-before, 0), n - max(-after, 0)) for (before, after), n in zip(pairs, shape))
     return target, source
 
@@ -31,12 +32,14 @@ class ConstantPadNd(Op):
     """`value` around the input; a negative padding cuts off instead."""
     def cpu(input, *, pairs, value):
         shape = [n + before + after for n, (before, after) in zip(input.shape, pairs)]
-        out = np.full(shape, value, input.dtype) if input.dtype.kind not in "iub" else np.full(shape, int(value)).astype(input.dtype)
+        out = np.full(shape, value, input.dtype) if input.dtype.kind not in "iub" else np.full(shape,
+                                                                                               int(value)).astype(input.dtype)
         target, source = inner(pairs, input.shape)
         out[target] = input[source]
         return out
 
-    grad_input = lambda g, pairs: ConstantPadNd.call(g, pairs=tuple((-before, -after) for before, after in pairs), value=0)
+    grad_input = lambda g, pairs: ConstantPadNd.call(g, pairs=tuple((-before, -after) for before, after in pairs),
+                                                     value=0)
 
 
 class Copies(Op):
@@ -66,7 +69,8 @@ def copying(name):
     return type(name, (Copies,), {"cpu": Copies.cpu, "grad_input": Copies.grad_input})
 
 
-PADS = {(mode, n): copying(f"{word}Pad{n}D") for mode, word in (("reflect", "Reflection"), ("replicate", "Replication"), ("circular", "Circular"))
+PADS = {(mode, n): copying(f"{word}Pad{n}D") for mode, word in (("reflect", "Reflection"), ("replicate", "Replication"),
+                                                                ("circular", "Circular"))
         for n in (1, 2, 3)}
 
 
@@ -82,8 +86,8 @@ def pad(input, pad, mode="constant", value=None):
     if len(padding) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(padding) > 2 * input.ndim:
-        raise RuntimeError("Padding length should be less than or equal to two times the input dimension but got padding length "
-                           f"{len(padding)} and input of dimension {input.ndim}")
+        raise RuntimeError("Padding length should be less than or equal to two times the input dimension but got "
+                           f"padding length {len(padding)} and input of dimension {input.ndim}")
     pairs = pairs_of(padding, input.ndim)
     if mode == "constant":
         if any(n + before + after < 0 for n, (before, after) in zip(input.shape, pairs)):
@@ -96,6 +100,11 @@ def pad(input, pad, mode="constant", value=None):
     count = len(padding) // 2
     if count not in (1, 2, 3) or input.ndim not in (count + 1, count + 2):
         raise NotImplementedError(f"Padding size {len(padding)} is not supported for {input.ndim}D input tensor.")
+    if mode != "circular":
+        refuse_bool(input, f"{'reflection' if mode == 'reflect' else 'replication'}_pad{count}d")
+        if not all(input.shape[input.ndim - count - 1:]):
+            raise RuntimeError(f"Expected {count + 1}D or {count + 2}D (batch mode) tensor with possibly 0 batch size "
+                               f"and other non-zero dimensions for input, but got: {list(input.shape)}")
     indices = tuple(copied(n, before, after, mode, padding, d, input.shape)
                     for d, (n, (before, after)) in enumerate(zip(input.shape, pairs)) if d >= input.ndim - count)
     return PADS[mode, count].call(input, indices=indices)
@@ -111,8 +120,8 @@ def copied(size, before, after, mode, padding, dim, shape):
             raise RuntimeError("Padding value causes wrapping around more than once.")
         return places % size
     if before >= size or after >= size:
-        raise RuntimeError("Argument #4: Padding size should be less than the corresponding input dimension, but got: padding "
-                           f"({before}, {after}) at dimension {dim} of input {list(shape)}")
+        raise RuntimeError("Argument #4: Padding size should be less than the corresponding input dimension, but got: "
+                           f"padding ({before}, {after}) at dimension {dim} of input {list(shape)}")
     return np.where(places < 0, -places, np.where(places >= size, 2 * (size - 1) - places, places))
 
 
@@ -132,8 +141,11 @@ def weighting(name):
     return type(name, (Weighted,), {"cpu": Weighted.cpu, "grad_input": Weighted.grad_input})
 
 
-NEAREST = {n: copying(f"UpsampleNearest{n}D") for n in (1, 2, 3)}
-LINEAR = {"linear": weighting("UpsampleLinear1D"), "bilinear": weighting("UpsampleBilinear2D"), "trilinear": weighting("UpsampleTrilinear3D")}
+NEAREST = {(mode, n): copying(f"Upsample{word}{n}D") for mode,
+           word in (("nearest", "Nearest"), ("nearest-exact", "NearestExact"))
+           for n in (1, 2, 3)}
+LINEAR = {"linear": weighting("UpsampleLinear1D"), "bilinear": weighting("UpsampleBilinear2D"),
+          "trilinear": weighting("UpsampleTrilinear3D")}
 SPACES = {"nearest": (3, 4, 5), "nearest-exact": (3, 4, 5), "linear": (3,), "bilinear": (4,), "trilinear": (5,)}
 
 
@@ -152,7 +164,8 @@ def linear_map(size, wanted, scale, align_corners):
 
 
 @export("nn.functional.interpolate", out=False)
-def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None, antialias=False):
+def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None,
+                antialias=False):
     """The input (N, C, *space) with its space brought to `size`, or scaled by `scale_factor`.
 
     mode is 'nearest', 'nearest-exact', 'linear' (one dimension), 'bilinear' (two) or 'trilinear' (three).
@@ -161,7 +174,8 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     no_names(input, "interpolate")
     if mode in ("nearest", "nearest-exact"):
         if align_corners is not None:
-            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | "
+                             "bicubic | trilinear")
     space = input.shape[2:]
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
@@ -172,22 +186,32 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     if len(given) != len(space):
         what = "output size" if size is not None else "scale_factor"
         form = "output size in (o1, o2, ...,oK) format" if size is not None else "scale_factor in (s1, s2, ...,sK) format"
-        raise ValueError(f"Input and {'output' if size is not None else 'scale_factor'} must have the same number of spatial dimensions, but "
-                         f"got input with spatial dimensions of {list(space)} and {what} of {given}. Please provide input tensor in "
-                         f"(N, C, d1, d2, ...,dK) format and {form}.")
+        raise ValueError(f"Input and {'output' if size is not None else 'scale_factor'} must have the same number of "
+                         "spatial dimensions, but "
+                         f"got input with spatial dimensions of {list(space)} and {what} of {given}. Please provide "
+                         f"input tensor in (N, C, d1, d2, ...,dK) format and {form}.")
     if mode not in SPACES or input.ndim not in (3, 4, 5):
-        raise NotImplementedError(f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: nearest | "
-                                  f"linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})")
+        raise NotImplementedError(f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for "
+                                  "the modes: nearest | "
+                                  "linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got "
+                                  f"{mode})")
     if input.ndim not in SPACES[mode]:
         raise NotImplementedError(f"Got {input.ndim}D input, but {mode} mode needs {SPACES[mode][0]}D input")
+    if input.dtype.name != "uint8" or not mode.startswith("nearest"):
+        refuse_integers(input, f"upsample_{mode.replace('-', '_')}{len(space)}d")
     wanted = given if size is not None else tuple(math.floor(n * f) for n, f in zip(space, given))
+    if not all((*space, *wanted, input.shape[1])):
+        raise RuntimeError(f"Input and output sizes should be greater than 0, but got input {list(input.shape)} output "
+                           f"{list(wanted)}")
     told = size is None and not recompute_scale_factor
     scales = tuple(1 / f if told else n / m for n, m, f in zip(space, wanted, given))
     if mode.startswith("nearest"):
         shift = 0.5 if mode == "nearest-exact" else 0.0
-        indices = tuple(np.minimum(((np.arange(m) + shift) * s).astype(np.int64), n - 1) for m, s, n in zip(wanted, scales, space))
-        return NEAREST[len(space)].call(input, indices=indices)
-    return LINEAR[mode].call(input, maps=tuple(linear_map(n, m, s, align_corners) for n, m, s in zip(space, wanted, scales)))
+        indices = tuple(np.minimum(((np.arange(m) + shift) * s).astype(np.int64), n - 1) for m, s,
+                        n in zip(wanted, scales, space))
+        return NEAREST[mode, len(space)].call(input, indices=indices)
+    return LINEAR[mode].call(input, maps=tuple(linear_map(n, m, s, align_corners) for n, m,
+                                               s in zip(space, wanted, scales)))
 
 
 @export("pixel_shuffle()", "nn.functional.pixel_shuffle", out=False)
@@ -195,8 +219,8 @@ def pixel_shuffle(input, upscale_factor):
     """(*, C * r * r, H, W) -> (*, C, H * r, W * r): channels become pixels."""
     r, (channels, high, wide) = upscale_factor, input.shape[-3:]
     if channels % (r * r):
-        raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
-                           f"input.size(-3)={channels} is not divisible by {r * r}")
+        raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+                           f"upscale_factor, but input.size(-3)={channels} is not divisible by {r * r}")
     lead = input.shape[:-3]
     n = len(lead)
     x = input.reshape(*lead, channels // (r * r), r, r, high, wide)

@@ -11,7 +11,7 @@ from ..core import layout
 from ..core.export import export
 from ..core.op import Op
 from .conv import each, windows
-from .matmul import check_tensors
+from .matmul import check_tensors, refuse_bool, refuse_integers
 from .pad import Weighted
 from .views import no_names
 
@@ -63,7 +63,8 @@ class MaxPool(Op):
         indices = np.zeros_like(best)
         for axis, (k, at) in enumerate(zip(kernel, np.unravel_index(best, kernel))):
             start = np.arange(places[axis]) * stride[axis] - padding[axis]
-            indices = indices * input.shape[axis - spaces] + start.reshape(-1, *[1] * (spaces - 1 - axis)) + at * dilation[axis]
+            indices = indices * input.shape[axis - spaces] + start.reshape(-1,
+                                                                           *[1] * (spaces - 1 - axis)) + at * dilation[axis]
         shape = input.shape[:-spaces] + tuple(places)
         return values.reshape(shape), indices.reshape(shape)
 
@@ -120,12 +121,13 @@ def bounds(size, places, i):
 class AvgPool(Op):
     """The mean of every window; what is outside the input counts as zeros, or not at all."""
     def cpu(input, *, kernel, stride, padding, places, divisor, count_include_pad):
-        out = window_sums(input, kernel, stride, padding, places)
-        return (out / divisors(input.shape[-len(kernel):], kernel, stride, padding, places, divisor, count_include_pad)).astype(input.dtype) \
-            if input.dtype.kind == "f" else whole_means(out, divisor or layout.numel(kernel))
+        means = window_sums(input, kernel, stride, padding, places) / divisors(
+            input.shape[-len(kernel):], kernel, stride, padding, places, divisor, count_include_pad)
+        return (np.trunc(means) if input.dtype.kind == "i" else means).astype(input.dtype)     # integers: as C divides
 
     grad_input = lambda g, shape, kernel, stride, padding, places, divisor, count_include_pad: AvgPoolBackward.call(
-        g, size=shape, kernel=kernel, stride=stride, padding=padding, places=places, divisor=divisor, count_include_pad=count_include_pad)
+        g, size=shape, kernel=kernel, stride=stride, padding=padding, places=places, divisor=divisor,
+        count_include_pad=count_include_pad)
 
 
 class AvgPoolBackward(Op):
@@ -133,14 +135,16 @@ class AvgPoolBackward(Op):
     def cpu(g, *, size, kernel, stride, padding, places, divisor, count_include_pad):
         spaces = len(kernel)
         share = g / divisors(size[-spaces:], kernel, stride, padding, places, divisor, count_include_pad)
-        room = [max(n + 2 * p, (m - 1) * s + k) for n, p, m, s, k in zip(size[-spaces:], padding, places, stride, kernel)]
+        room = [max(n + 2 * p, (m - 1) * s + k) for n, p, m, s, k in zip(size[-spaces:], padding, places, stride,
+                                                                         kernel)]
         out = np.zeros((*size[:-spaces], *room), g.dtype)
         for at in np.ndindex(*kernel):
             out[(..., *[slice(i, i + s * (m - 1) + 1, s) for i, s, m in zip(at, stride, places)])] += share
         return np.ascontiguousarray(out[(..., *[slice(p, p + n) for p, n in zip(padding, size[-spaces:])])])
 
     grad_g = lambda g, kernel, stride, padding, places, divisor, count_include_pad: AvgPool.call(
-        g, kernel=kernel, stride=stride, padding=padding, places=places, divisor=divisor, count_include_pad=count_include_pad)
+        g, kernel=kernel, stride=stride, padding=padding, places=places, divisor=divisor,
+        count_include_pad=count_include_pad)
 
 
 class AvgPool2D(AvgPool):
@@ -153,7 +157,8 @@ class AvgPool3D(AvgPool):
 
 def window_sums(x, kernel, stride, padding, places):
     spaces = len(kernel)
-    room = [(p, max(0, (m - 1) * s + k - n - p)) for p, m, s, k, n in zip(padding, places, stride, kernel, x.shape[-spaces:])]
+    room = [(p, max(0, (m - 1) * s + k - n - p)) for p, m, s, k, n in zip(padding, places, stride, kernel,
+                                                                          x.shape[-spaces:])]
     wide = x.astype(np.float32) if x.dtype.itemsize == 2 else x
     padded = np.pad(wide, [(0, 0)] * (x.ndim - spaces) + room)
     out = np.zeros(x.shape[:-spaces] + tuple(places), wide.dtype)
@@ -174,11 +179,6 @@ def divisors(space, kernel, stride, padding, places, divisor, count_include_pad)
             start, end = np.maximum(start, 0), np.minimum(end, n)
         out = out[..., None] * (end - start)
     return out
-
-
-def whole_means(sums, divisor):
-    """Integers are divided as in C, towards zero."""
-    return np.trunc(sums / divisor).astype(sums.dtype)
 
 
 # ---- what torch checks, in its order and words
@@ -205,12 +205,13 @@ def check_pool(input, function, spaces, kernel, stride, padding, dilation=None):
         if p < 0:
             raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
         if p > (d * (k - 1) + 1) // 2:
-            raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
+            raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} "
+                               f"and dilation={d}")
     if input.ndim not in (spaces + 1, spaces + 2):
         raise RuntimeError(f"non-empty {spaces + 1}D or {spaces + 2}D (batch mode) tensor expected for input")
     if not all(input.shape[-spaces - 1:]):
-        raise RuntimeError(f"Expected {spaces + 1}D or {spaces + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:"
-                           f"{list(input.shape)}")
+        raise RuntimeError(f"Expected {spaces + 1}D or {spaces + 2}D (batch mode) tensor with optional 0 dim batch "
+                           f"size for input, but got:{list(input.shape)}")
 
 
 def places_of(space, kernel, stride, padding, dilation, ceil_mode):
@@ -242,8 +243,7 @@ def max_pooled(op, spaces, function, input, kernel_size, stride, padding, dilati
     check_pool(input, function, spaces, kernel, stride, padding, dilation)
     places = places_of(input.shape[-spaces:], kernel, stride, padding, dilation, ceil_mode)
     check_places(input, places)
-    if input.dtype.name == "bool":
-        raise NotImplementedError(f'"{function}" not implemented for \'Bool\'')
+    refuse_bool(input, function)
     values, indices = op.call(input, kernel=kernel, stride=stride, padding=padding, dilation=dilation, places=places)
     return (values, indices) if return_indices else values
 
@@ -251,13 +251,15 @@ def max_pooled(op, spaces, function, input, kernel_size, stride, padding, dilati
 @export("nn.functional.max_pool2d", out=False)
 def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest element of every window of (N, C, H, W) or (C, H, W); `stride` is the kernel's size unless given."""
-    return max_pooled(MaxPool2DWithIndices, 2, "max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return max_pooled(MaxPool2DWithIndices, 2, "max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode,
+                      return_indices)
 
 
 @export("nn.functional.max_pool3d", out=False)
 def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest element of every window of (N, C, D, H, W) or (C, D, H, W)."""
-    return max_pooled(MaxPool3DWithIndices, 3, "max_pool3d", input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return max_pooled(MaxPool3DWithIndices, 3, "max_pool3d", input, kernel_size, stride, padding, dilation, ceil_mode,
+                      return_indices)
 
 
 @export("nn.functional.max_pool1d", out=False)
@@ -265,12 +267,14 @@ def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     """The largest element of every window of (N, C, L) or (C, L)."""
     check_tensors("max_pool1d", input=input)
     if input.ndim not in (2, 3):
-        raise RuntimeError("max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:"
-                           f"{list(input.shape)}")
+        raise RuntimeError("max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
+                           f"input, but got:{list(input.shape)}")
     kernel, = each(kernel_size, 1, "kernel_size")
     step, = (kernel,) if stride is None or stride == () else each(stride, 1, "stride")
     (room,), (apart,) = each(padding, 1, "padding"), each(dilation, 1, "dilation")
     check_pool1d(input, kernel, step, room, apart, ceil_mode)
+    if not return_indices:
+        refuse_integers(input, "max_pool1d_impl")
     found = max_pool2d(input.unsqueeze(-2), (1, kernel), (1, step), (0, room), (1, apart), ceil_mode, True)
     values, indices = (x.squeeze(-2) for x in found)
     return (values, indices) if return_indices else values
@@ -284,14 +288,13 @@ def check_pool1d(input, kernel, step, room, apart, ceil_mode):
     if room < 0:
         raise RuntimeError(f"max_pool1d() padding must be non-negative, but got {room}")
     if room > kernel // 2:
-        raise RuntimeError(f"max_pool1d() padding should be at most half of kernel size, but got padding={room} and kernel_size={kernel}")
+        raise RuntimeError(f"max_pool1d() padding should be at most half of kernel size, but got padding={room} and "
+                           f"kernel_size={kernel}")
     if apart <= 0:
         raise RuntimeError(f"max_pool1d() dilation must be greater than zero, but got {apart}")
     count, = places_of(input.shape[-1:], (kernel,), (step,), (room,), (apart,), ceil_mode)
     if count <= 0:
         raise RuntimeError(f"max_pool1d() Invalid computed output size: {count}")
-    if not input.is_floating_point():
-        raise NotImplementedError(f'"max_pool1d_impl" not implemented for \'{input.dtype.legacy_name}\'')
 
 
 def avg_pooled(op, spaces, function, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor):
@@ -309,26 +312,31 @@ def avg_pooled(op, spaces, function, input, kernel_size, stride, padding, ceil_m
     check_places(input, places)
     if not input.is_floating_point() and input.dtype.name != "int64":
         raise NotImplementedError(f'"{function}" not implemented for \'{input.dtype.legacy_name}\'')
-    return op.call(input, kernel=kernel, stride=stride, padding=padding, places=places, divisor=divisor, count_include_pad=count_include_pad)
+    return op.call(input, kernel=kernel, stride=stride, padding=padding, places=places, divisor=divisor,
+                   count_include_pad=count_include_pad)
 
 
 @export("nn.functional.avg_pool2d", out=False)
-def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+               divisor_override=None):
     """The mean of every window of (N, C, H, W) or (C, H, W)."""
-    return avg_pooled(AvgPool2D, 2, "avg_pool2d", input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return avg_pooled(AvgPool2D, 2, "avg_pool2d", input, kernel_size, stride, padding, ceil_mode, count_include_pad,
+                      divisor_override)
 
 
 @export("nn.functional.avg_pool3d", out=False)
-def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+               divisor_override=None):
     """The mean of every window of (N, C, D, H, W) or (C, D, H, W)."""
-    return avg_pooled(AvgPool3D, 3, "avg_pool3d", input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return avg_pooled(AvgPool3D, 3, "avg_pool3d", input, kernel_size, stride, padding, ceil_mode, count_include_pad,
+                      divisor_override)
 
 
 def check_1d(input, function):
     check_tensors(function, input=input)
     if input.ndim not in (2, 3):
-        raise RuntimeError(f"Expected 2 to 3 dimensions, but got {input.ndim}-dimensional tensor for argument #1 'self' (while checking "
-                           f"arguments for {function})")
+        raise RuntimeError(f"Expected 2 to 3 dimensions, but got {input.ndim}-dimensional tensor for argument #1 "
+                           f"'self' (while checking arguments for {function})")
 
 
 @export("avg_pool1d()", "nn.functional.avg_pool1d", out=False)
@@ -374,11 +382,23 @@ def adaptive_avg_pool2d(input, output_size):
     check_tensors("adaptive_avg_pool2d", input=input)
     no_names(input, "adaptive_avg_pool2d")
     places = adaptive_places(input, output_size, 2, "adaptive_avg_pool2d")
-    if not input.is_floating_point():
-        raise NotImplementedError(f'"adaptive_avg_pool2d" not implemented for \'{input.dtype.legacy_name}\'')
     if places == (1, 1):
         return input.mean((-1, -2), keepdim=True)
+    return adaptive_means(input, places)
+
+
+def adaptive_means(input, places):
+    check_filled(input, "adaptive_avg_pool2d", 2)
+    refuse_integers(input, "adaptive_avg_pool2d")
     return AdaptiveAvgPool2D.call(input, maps=tuple(mean_map(n, m) for n, m in zip(input.shape[-2:], places)))
+
+
+def check_filled(input, function, spaces):
+    """Only the batch may be empty."""
+    for dim in range(input.ndim - spaces, input.ndim):
+        if not input.shape[dim]:
+            raise RuntimeError(f"{function}(): Expected input to have non-zero size for non-batch dimensions, but "
+                               f"input has sizes {list(input.shape)} with dimension {dim} being empty")
 
 
 @export("adaptive_avg_pool1d()", "nn.functional.adaptive_avg_pool1d", out=False)
@@ -386,8 +406,7 @@ def adaptive_avg_pool1d(input, output_size):
     """Means of (N, C, L) or (C, L) so that the result has output_size elements."""
     check_1d(input, "adaptive_avg_pool1d")
     size, = each(output_size, 1, "output_size")
-    x = input.unsqueeze(-2)
-    return AdaptiveAvgPool2D.call(x, maps=tuple(mean_map(n, m) for n, m in zip(x.shape[-2:], (1, size)))).squeeze(-2)
+    return adaptive_means(input.unsqueeze(-2), (1, size)).squeeze(-2)
 
 
 @export("nn.functional.adaptive_max_pool2d", out=False)
@@ -395,7 +414,10 @@ def adaptive_max_pool2d(input, output_size, return_indices=False):
     """Maxima of (N, C, H, W) or (C, H, W) so that the result has output_size = (H', W'); None keeps a size."""
     check_tensors("adaptive_max_pool2d", input=input)
     no_names(input, "adaptive_max_pool2d")
-    values, indices = AdaptiveMaxPool2D.call(input, places=adaptive_places(input, output_size, 2, "adaptive_max_pool2d"))
+    places = adaptive_places(input, output_size, 2, "adaptive_max_pool2d")
+    check_filled(input, "adaptive_max_pool2d", 3 if input.ndim == 4 else 2)
+    refuse_integers(input, "adaptive_max_pool2d")
+    values, indices = AdaptiveMaxPool2D.call(input, places=places)
     return (values, indices) if return_indices else values
 
 

@@ -36,12 +36,12 @@ class Pow(Elementwise):
     cpu       = lambda x, y: power(x, y)
     cuda      = lambda x, y: x ** y
     grad_x    = lambda g, x, y: (g * (y * x ** (y - 1))).where(y != 0, 0)
-    grad_y    = lambda g, x, y, out: (g * (out * x.log())).where(((x != 0) | (y < 0)) & ((y != 0) | (x < 0)), 0)
+    grad_y    = lambda g, x, y, out: (g * (out * x.log())).where((x != 0) | ~(y >= 0), 0)
 
 
 # what np.power takes ten times as long for
-SHORTCUTS = {2: lambda x: x * x, 3: lambda x: x * x * x, 0.5: np.sqrt, -0.5: lambda x: 1 / np.sqrt(x), -1: lambda x: 1 / x,
-             -2: lambda x: 1 / (x * x)}
+SHORTCUTS = {2: lambda x: x * x, 3: lambda x: x * x * x, 0.5: np.sqrt,
+             -2: lambda x: 1 / (x * x), -1: lambda x: 1 / x, -0.5: lambda x: 1 / np.sqrt(x)}
 
 
 class PowNumber(Elementwise):
@@ -138,8 +138,8 @@ def float_power(input, exponent):
 def float_power_(input, exponent):
     """In-place version of `float_power`: only of float64."""
     if input.dtype is not dtypes.float64:
-        raise RuntimeError(f"the base given to float_power_ has dtype {input.dtype.legacy_name} but the operation's result requires dtype "
-                           "Double")
+        raise RuntimeError(f"the base given to float_power_ has dtype {input.dtype.legacy_name} but the operation's "
+                           "result requires dtype Double")
     return input.pow_(exponent)
 
 

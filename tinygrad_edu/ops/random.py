@@ -16,7 +16,7 @@ from ..core.export import export
 from ..core.generator import f4, f8
 from ..core.op import Op
 from ..core.tensor import Tensor, from_host
-from .create import constant, dtype_of, finish, like, need_tensor, sizes_of
+from .create import constant, dtype_of, finish, invalid, like, need_tensor, sizes_of
 from .generators import stream_of
 from .inplace import check_writable, refill
 
@@ -166,6 +166,8 @@ def exact_bounds(low, high, dtype):
 
 # ---- new tensors
 def _fresh(name, args, size, dtype, device, names):
+    if not args and size is None:
+        raise invalid(name, args, "tuple of ints size")
     return constant(name, sizes_of(args, name, size), None, dtype, device, False, names)
 
 
@@ -193,23 +195,17 @@ def randint(*args, low=None, high=None, size=None, generator=None, dtype=None, l
 
 
 def _bounds(name, args, low, high, size):
-    """The overloads of randint."""
-    args = list(args)
-    if size is None and args:
-        size = args.pop()
-        if not isinstance(size, (tuple, list)):
-            raise TypeError(f"{name}(): argument 'size' (position {len(args) + 1}) must be tuple of ints, not "
-                            f"{type(size).__name__}")
-    if args and high is None:
-        high = args.pop()
-    if args and low is None:
-        low = args.pop()
-    low = 0 if low is None else low
-    bounds = [v.item() if isinstance(v, (Tensor, np.generic)) else v for v in (low, high)]
-    if args or size is None or not all(isinstance(v, int) for v in bounds):
-        raise TypeError(f"{name}() received an invalid combination of arguments: give (high, size) or (low, high, size), "
-                        "with integers as bounds")
-    return *bounds, size
+    """The overloads of randint: its bounds and size."""
+    given, args = args, list(args)
+    if size is None and len(args) == 2 and low is high is None and not isinstance(args[1], (tuple, list)):
+        raise TypeError(f"{name}(): argument 'size' (position 2) must be tuple of ints, not {type(args[1]).__name__}")
+    size = args.pop() if size is None and args else size
+    high = args.pop() if high is None and args else high
+    low = args.pop() if low is None and args else low or 0
+    low, high = (v.item() if isinstance(v, (Tensor, np.generic)) else v for v in (low, high))
+    if args or not isinstance(size, (tuple, list)) or not isinstance(low, int) or not isinstance(high, int):
+        raise invalid(name, given, "int high, tuple of ints size", "int low, int high, tuple of ints size")
+    return low, high, size
 
 
 @export("randperm()")
@@ -272,6 +268,18 @@ class Normal(Op):
     grad_std = lambda g, shape: g.new_zeros(shape)
 
 
+class NormalOfStd(Normal):
+    """One mean, and a tensor of standard deviations: torch counts its nodes."""
+    cpu = Normal.cpu
+    node_name = "NormalBackward2"
+
+
+class NormalOfBoth(Normal):
+    """Tensors of both."""
+    cpu = Normal.cpu
+    node_name = "NormalBackward3"
+
+
 @export("normal()")
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
            pin_memory=False):
@@ -279,8 +287,7 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, layout=N
     tensors = [x for x in (mean, std) if isinstance(x, Tensor)]
     if not tensors:
         if size is None:
-            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but expected one of:\n"
-                            " * (Tensor mean, Tensor std)\n * (float mean, float std, tuple of ints size)")
+            raise invalid("normal", (mean, std), "Tensor mean, Tensor std", "float mean, float std, tuple of ints size")
         made = _fresh("normal", (), size, dtype, device, None)
         return finish(normal_(made, mean, std, generator=generator), requires_grad)
     if tensors[0].dtype.category != dtypes.FLOATING:
@@ -292,7 +299,8 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, layout=N
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     if len(tensors) == 2:
         shapes.broadcast_shapes(mean.shape, std.shape)
-    return Normal.call(mean, std, stream=stream_of(generator, "normal"), dtype=tensors[0].dtype)
+    op = NormalOfBoth if len(tensors) == 2 else NormalOfStd if isinstance(std, Tensor) else Normal
+    return op.call(mean, std, stream=stream_of(generator, "normal"), dtype=tensors[0].dtype)
 
 
 class Bernoulli(Op):

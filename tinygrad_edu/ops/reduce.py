@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.cpu import QUIET, enter, leave
+from ..backends.summing import add_up, total
 from ..core import dtypes, layout, names, tape
 from ..core.export import export, functions
 from ..core.mode import mode
@@ -86,16 +87,6 @@ def in_float32(x):
     return x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
 
 
-def add_up(x, dims, keepdim=False):
-    """np.add.reduce without its loss of digits.
-
-    numpy adds pairwise only along memory; across it, one float32 after the other: a million of them lose three digits.
-    """
-    if x.dtype == np.float32 and len(dims) < x.ndim and count(x.shape, dims) > 256:
-        return np.add.reduce(x, axis=dims, keepdims=keepdim, dtype=np.float64)
-    return np.add.reduce(x, axis=dims, keepdims=keepdim)
-
-
 class Sum(Reduction):
     """The sum along `dims`."""
     node_name = "SumBackward1"
@@ -109,7 +100,7 @@ class SumAll(Reduction):
     """The sum of everything."""
     node_name = "SumBackward0"
     result = "sum"
-    cpu    = lambda x, *, dims, keepdim: np.add.reduce(x, axis=dims, keepdims=keepdim)
+    cpu    = lambda x, *, dims, keepdim: add_up(x, dims, keepdim)
     cuda   = (lambda a, b: a + b, 0)
     grad_x = lambda g, shape: g.expand(shape)
 
@@ -125,7 +116,7 @@ class Mean(Reduction):
 class MeanAll(Reduction):
     """The mean of everything."""
     node_name = "MeanBackward0"
-    cpu    = lambda x, *, dims, keepdim: np.true_divide(np.add.reduce(x, axis=dims, keepdims=keepdim), x.size)
+    cpu    = lambda x, *, dims, keepdim: np.true_divide(add_up(x, dims, keepdim), x.size)
     cuda   = (lambda a, b: a + b, 0, lambda total, count: total / count)
     grad_x = lambda g, shape: (g / layout.numel(shape)).expand(shape)
 
@@ -159,12 +150,12 @@ def whole(op, divide):
 
     def call(input, spec):
         token = enter(QUIET)
-        total = np.add.reduce(input._array, axis=None)
+        result = total(input._array)
         if divide:
-            total = total / input._array.size
+            result = result / input._array.size
         leave(token)
         out = new(Tensor)
-        out._array, out._spec = np.asarray(total), layout.spec(spec.dtype, (), spec.backend)
+        out._array, out._spec = np.asarray(result), layout.spec(spec.dtype, (), spec.backend)
         if mode.grad:
             edge = input._edge
             if edge is None and input._requires_grad:

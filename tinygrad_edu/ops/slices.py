@@ -13,7 +13,7 @@ from ..core.mode import mode, no_grad
 from ..core.op import Op
 from ..core.record import record
 from ..core.tape import next_number
-from ..core.tensor import filled, new, receiver
+from ..core.tensor import Tensor, copy_of, filled, new, receiver
 from .views import View, dim_of, no_names, without
 
 
@@ -93,6 +93,8 @@ def narrow(input, dim, start, length):
     """`length` slices from `start` on along `dim`."""
     if not input.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if not input.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     dim, start = dim_of(input, dim), int(start)
     size = input.shape[dim]
     if length < 0:
@@ -105,6 +107,22 @@ def narrow(input, dim, start, length):
     return slice_(input, dim, start, start + length)
 
 
+class NarrowCopy(Op):
+    """Slices, copied."""
+    inputs, parameters = ("x",), ("dim", "start", "length")
+    grad_x = lambda g, shape, dim, start, length: embed(g, shape, lambda z: z.narrow(dim, start, length))
+
+
+@export("narrow_copy")
+def narrow_copy(input, dim, start, length):
+    """`narrow`, copied."""
+    with no_grad():
+        out = copy_of(narrow(input, dim, start, length))
+    if mode.grad:
+        record(NarrowCopy, (input,), {"dim": dim, "start": start, "length": length}, out)
+    return out
+
+
 class Diagonal(View):
     grad_x = lambda g, shape, offset, dim1, dim2: embed(g, shape, lambda z: z.diagonal(offset, dim1, dim2))
 
@@ -113,9 +131,10 @@ class Diagonal(View):
 def diagonal(input, offset=0, dim1=0, dim2=1):
     """The elements [i, i + offset] along two dimensions, as a new last dimension."""
     spec = input._spec
+    given = dim1, dim2
     dim1, dim2 = dim_of(input, dim1), dim_of(input, dim2)
     if dim1 == dim2:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+        raise RuntimeError("diagonal dimensions cannot be identical {}, {}".format(*given))
     rows, columns = spec.shape[dim1], spec.shape[dim2]
     count = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
     start = input._offset + (0 if not count else offset * spec.strides[dim2] if offset >= 0 else -offset * spec.strides[dim1])
@@ -137,7 +156,9 @@ def unfold(input, dimension, size, step):
     no_names(input, "unfold")
     dim = layout.normalize_dim(dimension, input.ndim)
     length, stride = (spec.shape[dim], spec.strides[dim]) if input.ndim else (1, 1)
-    if not 0 <= size <= length:
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if size > length:
         raise RuntimeError(f"maximum size for tensor at dimension {dim} is {length} but size is {size}")
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
@@ -183,13 +204,16 @@ def as_strided(input, size, stride, storage_offset=None):
 
 
 # ---- several views at once
-def _several(kind, x, parts, join):
-    """Views that came from one call: one node with as many outputs; none may be written in place."""
+def _several(kind, x, make, join):
+    """Views that came from one call: one node with as many outputs; none may be written in place.
+
+    `make()` gives the views, `join(gradients)` is the way back.
+    """
     with no_grad():
-        outs = tuple(parts)
-    edge = receiver(x) if mode.grad and x.is_floating_point() else None
+        outs = tuple(make())
     for out in outs:
         out._view_of = "multi" if mode.grad else "inference" if mode.inference else "no_grad"
+    edge = receiver(x) if mode.grad and x.is_floating_point() else None
     if edge is not None or mode.grad and unreachable(x) and x.is_floating_point():
         node = new(kind)
         node.edges, node.number, node.count = (edge,), next_number(), len(outs)
@@ -204,8 +228,11 @@ class _SeveralNode(tape.Node):
     n_outputs = property(lambda self: max(self.count, 2))  # a list of gradients, also for one output
 
     def backward(self, *grads):
-        grads = [filled(s.shape, 0, s.dtype, s.backend) if g is None else g for g, s in zip(grads, self.output_specs)]
-        return (self.join(grads) if grads else filled(self.spec.shape, 0, self.spec.dtype, self.spec.backend)),
+        return self.join([_zeros(spec) if g is None else g for g, spec in zip(grads, self.output_specs)]),
+
+
+def _zeros(spec):
+    return filled(spec.shape, 0, spec.dtype, spec.backend)
 
 
 class UnbindBackward0(_SeveralNode):
@@ -220,37 +247,33 @@ class SplitWithSizesBackward0(_SeveralNode):
     __slots__ = ()
 
 
-@export("unbind")
+@export("unbind", out=False)
 def unbind(input, dim=0):
     """The slices along `dim`, as a tuple of views."""
     if not input.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = dim_of(input, dim)
-
-    def join(grads):
-        return functions["stack"](grads, dim)
-    return _several(UnbindBackward0, input, [select(input, dim, i) for i in range(input.shape[dim])] if not mode.grad else
-                    _quietly(lambda: [select(input, dim, i) for i in range(input.shape[dim])]), join)
+    return _several(UnbindBackward0, input, lambda: [select(input, dim, i) for i in range(input.shape[dim])],
+                    lambda grads: functions["stack"](grads, dim))
 
 
-def _quietly(make):
-    with no_grad():
-        return make()
-
-
-@export("split")
+@export("split", out=False)
 def split(tensor, split_size_or_sections, dim=0):
     """Views of `split_size` slices each (the last may be smaller), or of the sizes in a list."""
     if not tensor.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
-    dim = dim_of(tensor, dim)
+    given, dim = dim, dim_of(tensor, dim)
     size = tensor.shape[dim]
     if isinstance(split_size_or_sections, (list, tuple)):
-        sizes, kind = list(split_size_or_sections), SplitWithSizesBackward0
-        if sum(sizes) != size or any(s < 0 for s in sizes):
+        sizes, kind = [int(n) for n in split_size_or_sections], SplitWithSizesBackward0
+        if any(n < 0 for n in sizes):
+            raise RuntimeError("split_with_sizes expects split_sizes have only non-negative entries, but got "
+                               f"split_sizes={sizes}")
+        if sum(sizes) != size:
             raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at "
-                               f"dimension {dim}), "
-                               f"but got split_sizes={sizes}")
+                               f"dimension {given}), but got split_sizes={sizes}")
+    elif isinstance(split_size_or_sections, float):
+        raise TypeError("split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not float")
     else:
         each, kind = int(split_size_or_sections), SplitBackward0
         if each < 0:
@@ -258,11 +281,9 @@ def split(tensor, split_size_or_sections, dim=0):
         if each == 0 and size != 0:
             raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}")
         sizes = [min(each, size - start) for start in range(0, size, each)] if size else [0]
-
-    def join(grads):
-        return functions["cat"](grads, dim)
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return _several(kind, tensor, _quietly(lambda: [slice_(tensor, dim, s, s + n) for s, n in zip(starts, sizes)]), join)
+    return _several(kind, tensor, lambda: [slice_(tensor, dim, s, s + n) for s, n in zip(starts, sizes)],
+                    lambda grads: functions["cat"](grads, dim))
 
 
 @export(".split_with_sizes")
@@ -270,7 +291,7 @@ def split_with_sizes(input, split_sizes, dim=0):
     return split(input, list(split_sizes), dim)
 
 
-@export("chunk")
+@export("chunk", out=False)
 def chunk(input, chunks, dim=0):
     """At most `chunks` views of equal size (the last may be smaller)."""
     if not input.ndim:
@@ -279,21 +300,44 @@ def chunk(input, chunks, dim=0):
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     dim = dim_of(input, dim)
     size = input.shape[dim]
-    each = -(-size // chunks)
-    return split(input, each, dim) if size else split(input, [0] * chunks, dim)
+    return split(input, -(-size // chunks) if size else [0] * chunks, dim)
 
 
-@export("tensor_split")
+@export("tensor_split", out=False)
 def tensor_split(input, indices_or_sections, dim=0):
     """Views cut at the given indices, or into that many nearly equal parts."""
     if not input.ndim:
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     dim = dim_of(input, dim)
     size = input.shape[dim]
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         n = indices_or_sections
+        if n <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {n}")
         sizes = [size // n + (i < size % n) for i in range(n)]
         cuts = [sum(sizes[:i]) for i in range(1, n)]
     else:
-        cuts = [min(max(i + size if i < 0 else i, 0), size) for i in list(indices_or_sections)]
-    return tuple(slice_(input, dim, a, max(a, b)) for a, b in zip([0] + cuts, cuts + [size]))
+        cuts = [int(i) for i in indices_or_sections]
+    return tuple([slice_(input, dim, start, end) for start, end in zip([0, *cuts], [*cuts, size])])
+
+
+def _split_along(name, least, dim_for):
+    def splitter(input, indices_or_sections):
+        if input.ndim < least:
+            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with "
+                               f"{input.ndim} dimensions!")
+        dim, parts = dim_for(input), indices_or_sections
+        if isinstance(parts, int) and (parts <= 0 or input.shape[dim] % parts):
+            raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
+                               f"{input.shape[dim]} is not divisible by the split_size {parts}!")
+        return tensor_split(input, parts, dim)
+    splitter.__name__ = name
+    splitter.__doc__ = f"`tensor_split` into equal parts, or at indices, along the dimension that {name[0]}stack joins."
+    export(name, out=False)(splitter)
+
+
+_split_along("hsplit", 1, lambda x: 0 if x.ndim == 1 else 1)
+_split_along("vsplit", 2, lambda x: 0)
+_split_along("dsplit", 3, lambda x: 2)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import warnings
 
 from ..core import dtypes
+from ..core.export import functions
 from ..core.tensor import Tensor
 from .bridges import legacy
 
@@ -40,30 +41,9 @@ def is_inference(input):
     return _tensor("is_inference", input).is_inference()
 
 
-def is_same_size(input, other):
-    """Whether two tensors have the same shape."""
-    return _tensor("is_same_size", input).shape == other.shape
-
-
 def numel(input):
     """How many elements a tensor has."""
     return _tensor("numel", input).numel()
-
-
-def can_cast(from_, to):
-    """Whether an in-place operation may write one dtype into another."""
-    for place, (name, found) in enumerate((("from_", from_), ("to", to)), 1):
-        if not isinstance(found, dtypes.dtype):
-            raise TypeError(f"can_cast(): argument '{name}' (position {place}) must be torch.dtype, not {type(found).__name__}")
-    return dtypes.can_cast(from_, to)
-
-
-def result_type(tensor1, tensor2):
-    """The dtype of an arithmetic operation on two operands, tensors or numbers."""
-    operands = (tensor1, tensor2)
-    tensors = [x for x in operands if isinstance(x, Tensor)]
-    return dtypes.result_type([x.dtype for x in tensors if x.ndim], [x.dtype for x in tensors if not x.ndim],
-                              [dtypes.of_number(x) for x in operands if not isinstance(x, Tensor)])
 
 
 # ---- FloatTensor and its like
@@ -94,3 +74,7 @@ def set_default_tensor_type(t):
     if not isinstance(t, _TensorType):
         raise TypeError("invalid type object")
     dtypes.set_default_dtype(t.dtype)
+
+
+functions.update(TENSOR_TYPES)
+functions.update({f.__name__: f for f in (is_tensor, is_floating_point, is_complex, is_nonzero, is_inference, numel, set_default_tensor_type)})

@@ -12,7 +12,8 @@ from ..core.saved import OpNode
 from ..core.leaf import unreachable
 from ..core.mode import mode
 from ..core.tape import next_number
-from ..core.tensor import Tensor, new, receiver, view_of
+from ..core.storage import Retyped
+from ..core.tensor import Tensor, from_storage, new, receiver, view_of
 
 
 class View(Op):
@@ -96,6 +97,11 @@ class Reshape(View):
     grad_x = lambda g, shape: g.reshape(shape)
 
 
+class ReshapeAlias(View):
+    """Reshape of a tensor whose strides are not those of its shape, where that is a view all the same."""
+    grad_x = lambda g, shape: g.reshape(shape)
+
+
 Reshape.node.__name__ = "ViewBackward0"
 
 
@@ -122,16 +128,28 @@ def view(input, *shape, dtype=None):
 
 
 def _view_dtype(x, dtype):
-    spec = x._spec
-    if dtype.itemsize != spec.dtype.itemsize:
-        raise RuntimeError(f"view(dtype) between types of different size ({spec.dtype} and {dtype}) is not supported: "
-                           "use x.numpy().view(...) and from_numpy")
-    if not spec.backend.native:
-        raise RuntimeError("view(dtype) is supported on the CPU only")
-    from ..core.storage import Storage
-    from ..core.tensor import from_storage
-    out = from_storage(Storage(x._storage.buffer.view(dtype.numpy), spec.backend, dtype), spec.shape, spec.strides, x._offset, dtype)
-    return out
+    """The same bytes as another type: the last dimension grows or shrinks where the sizes of the types differ."""
+    spec, own = x._spec, x.itemsize
+    shape, strides, offset = spec.shape, spec.strides, x._offset
+    told = f"to view {spec.dtype.legacy_name} as {dtype.legacy_name} (different element sizes)"
+    if dtype.itemsize != own:
+        if not shape:
+            raise RuntimeError(f"self.dim() cannot be 0 {told}")
+        if strides[-1] != 1:
+            raise RuntimeError(f"self.stride(-1) must be 1 {told}, but got {strides[-1]}")
+    if dtype.itemsize < own:
+        ratio = own // dtype.itemsize
+        shape, offset = shape[:-1] + (shape[-1] * ratio,), offset * ratio
+        strides = tuple([s * ratio for s in strides[:-1]]) + (1,)
+    elif dtype.itemsize > own:
+        ratio = dtype.itemsize // own
+        for what, number in (("size(-1)", shape[-1]), ("storage_offset()", offset),
+                             *[(f"stride({d})", s) for d, s in enumerate(strides[:-1])]):
+            if number % ratio:
+                raise RuntimeError(f"self.{what} must be divisible by {ratio} {told}, but got {number}")
+        shape, offset = shape[:-1] + (shape[-1] // ratio,), offset // ratio
+        strides = tuple([s // ratio for s in strides[:-1]]) + (1,)
+    return from_storage(Retyped(x._storage, dtype), shape, strides, offset, dtype)
 
 
 @export("reshape")
@@ -148,7 +166,7 @@ def reshape(input, *shape):
         made = Unsafe.of(input, shape, layout.contiguous_strides(shape))
         made._base = made._view_of = None          # nobody else can see the copy
         return made
-    return Reshape.of(input, shape, strides)
+    return (Reshape if spec.contiguous else ReshapeAlias).of(input, shape, strides)
 
 
 @export(".view_as")
@@ -163,7 +181,8 @@ def reshape_as(input, other):
 
 @export("ravel")
 def ravel(input):
-    return reshape(input, -1)
+    """All elements in one dimension: a view of a contiguous tensor, else of a contiguous copy."""
+    return view(input.contiguous(), -1)
 
 
 @export("flatten")
@@ -200,6 +219,10 @@ def unflatten(input, dim, sizes):
         return plain.rename(*old[:place], *new_names, *old[place + 1:])
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
+    if not shape or sum(size == -1 for size in sizes) > 1:
+        raise RuntimeError("unflatten got an unexpected error:\n" + ("a 0-d tensor has no dimension to "
+                                                                     "unflatten" if not shape else
+                                                                     "only one dimension can be inferred"))
     try:
         sizes = layout.infer_size(sizes, shape[place])
     except RuntimeError:
@@ -269,7 +292,13 @@ def movedim(input, source, destination):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain "
                            "the same number of "
                            f"dims as destination ({list(destination)} dims)")
+    given = {"source": source, "destination": destination}
     source, destination = [dim_of(input, d) for d in source], [dim_of(input, d) for d in destination]
+    for which, dims in (("source", source), ("destination", destination)):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{which}` ({list(given[which])})")
+    if not input.ndim:
+        return alias(input)
     rest = iter(d for d in range(input.ndim) if d not in source)
     return permute(input, *[source[destination.index(d)] if d in destination else next(rest) for d in range(input.ndim)])
 
@@ -285,17 +314,36 @@ def _T(x):
     return permute(x, *range(x.ndim)[::-1]) if x.ndim != 2 else permute(x, 1, 0)
 
 
-def _mT(x):
-    if x.ndim == 0:                                # deprecated in torch, and the tensor itself
-        return x
-    if x.ndim < 2:
-        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
-    return transpose(x, -2, -1)
+def _matrices(x, what):
+    if x.ndim == 1:
+        raise RuntimeError(f"tensor.{what} is only supported on matrices or batches of matrices. Got 1-D tensor.")
+    return transpose(x, -2, -1) if x.ndim else x
+
+
+def _H(x):
+    if x.ndim not in (0, 2):
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {x.ndim}-D tensor."
+                           + (" For batches of matrices, consider using tensor.mH" if x.ndim > 2 else ""))
+    return transpose(x, 0, 1) if x.ndim else x
+
+
+@export("adjoint")
+def adjoint(input):
+    """The last two dimensions exchanged (complex numbers would be conjugated)."""
+    return _matrices(input, "adjoint()")
 
 
 Tensor.T = property(_T)
-Tensor.mT = Tensor.mH = property(_mT)
-Tensor.H = property(lambda x: transpose(x, 0, 1))
+Tensor.mT = property(lambda x: _matrices(x, "mT"))
+Tensor.mH = property(lambda x: _matrices(x, "mH"))
+Tensor.H = property(_H)
+
+
+@export(".is_set_to")
+def is_set_to(input, tensor):
+    """Whether both look at the same memory in the same way."""
+    return (input._storage is tensor._storage and input._offset == tensor._offset and input.shape == tensor.shape
+            and input.stride() == tensor.stride())
 
 
 # ---- dimensions of size one
@@ -333,6 +381,9 @@ def squeeze(input, dim=None):
     """Without the dimensions of size one (or only those in `dim`)."""
     kind = Squeeze if dim is None else SqueezeDims if isinstance(dim, (tuple, list)) else SqueezeDim
     dims = range(input.ndim) if dim is None else [dim_of(input, d) for d in (dim if kind is SqueezeDims else (dim,))]
+    for i, d in enumerate(dims):
+        if d in dims[:i]:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
     return _permuted(kind, input, [d for d, size in enumerate(input.shape) if not (d in dims and size == 1)])
 
 
@@ -351,7 +402,7 @@ def expand(input, *sizes, implicit=False):
                            f"provided ({len(sizes)}) must be "
                            f"greater or equal to the number of dimensions in the tensor ({input.ndim})")
     shape = list(sizes)
-    for d, size in enumerate(sizes):
+    for d, size in reversed(list(enumerate(sizes))):
         mine = spec.shape[d - lead] if d >= lead else None
         if size == -1:
             if mine is None:
@@ -411,6 +462,8 @@ def broadcast_shapes(*shapes):
 def sum_to_size(input, *size):
     """Undo a broadcast: the sum over every dimension that `size` doesn't have, or has as one."""
     size = sizes_of(size)
+    if not size:
+        return input.sum()
     lead = input.ndim - len(size)
     if lead < 0 or any(s != 1 and s != mine for s, mine in zip(size, input.shape[lead:])):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(input.shape)}}}.")

@@ -23,8 +23,7 @@ class Adam(Optimizer):
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False, *, foreach=None,
-                 maximize=False,
-                 capturable=False, differentiable=False, fused=None, decoupled_weight_decay=False):
+                 maximize=False, capturable=False, differentiable=False, fused=None, decoupled_weight_decay=False):
         if isinstance(lr, Tensor) and foreach and not capturable:
             raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
         check_one_element("lr", lr)
@@ -43,11 +42,10 @@ class Adam(Optimizer):
             if isinstance(betas[i], Tensor) and foreach and not capturable:
                 raise ValueError(f"betas[{i}] as a Tensor is not supported for capturable=False and foreach=True")
             check_one_element(f"betas[{i}]", betas[i])
-        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay,
-                                  "amsgrad": amsgrad,
-                                  "maximize": maximize, "foreach": foreach, "capturable": capturable,
-                                  "differentiable": differentiable,
-                                  "fused": fused, "decoupled_weight_decay": decoupled_weight_decay})
+        super().__init__(params, {
+            "lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+            "maximize": maximize, "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
+            "fused": fused, "decoupled_weight_decay": decoupled_weight_decay})
         check_variants(foreach, fused, differentiable)
 
     def step(self, closure=None):
@@ -56,8 +54,8 @@ class Adam(Optimizer):
 
     def init_state(self, param, group):
         if group["capturable"]:
-            raise AssertionError("If capturable=True, params and state_steps must be on supported devices: "
-                                 "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla'].")
+            raise AssertionError("If capturable=True, params and state_steps must be on supported devices: ['cuda', "
+                                 "'xpu', 'hpu', 'privateuseone', 'xla'].")
         state = {"step": step_count(), "exp_avg": zeros_like(param), "exp_avg_sq": zeros_like(param)}
         if group["amsgrad"]:
             state["max_exp_avg_sq"] = zeros_like(param)
@@ -89,7 +87,7 @@ class Adam(Optimizer):
                 np.subtract(g, np.multiply(s, beta1, s), m)
             np.multiply(np.multiply(g, 1 - beta2, s), g, s)
             np.add(np.multiply(v, beta2, v), s, v)
-            root = np.sqrt(v if top is None else np.maximum(top, v, top), s)
+            root = np.sqrt(v if top is None else np.maximum(top, v, out=top), s)
             np.add(np.divide(root, root2, s), eps, s)
             np.add(p, np.divide(np.multiply(m, -step_size, d), s, s), p)
 
@@ -115,8 +113,11 @@ class AdamW(Adam):
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *,
-                 maximize=False, foreach=None,
-                 capturable=False, differentiable=False, fused=None):
+                 maximize=False, foreach=None, capturable=False, differentiable=False, fused=None):
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
-                         capturable=capturable,
-                         differentiable=differentiable, fused=fused, decoupled_weight_decay=True)
+                         capturable=capturable, differentiable=differentiable, fused=fused, decoupled_weight_decay=True)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        for group in self.param_groups:            # whoever saved it
+            group["decoupled_weight_decay"] = True

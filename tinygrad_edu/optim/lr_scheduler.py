@@ -48,8 +48,7 @@ class LRScheduler:
             elif "initial_lr" not in group:
                 raise KeyError(f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with "
                                "last_epoch >= 0.\nThis typically happens when:\n1. You're trying to resume training "
-                               "from "
-                               "a checkpoint but haven't properly loaded the optimizer state\n2. You're using "
+                               "from a checkpoint but haven't properly loaded the optimizer state\n2. You're using "
                                "last_epoch >= 0 for a fresh training run (not recommended)")
         self.base_lrs = _rates(optimizer, "initial_lr")
         self.last_epoch, self._step_count = last_epoch, 0
@@ -78,11 +77,9 @@ class LRScheduler:
         """One epoch is over (or `epoch` of them are)."""
         if self._step_count == 1 and not self.optimizer._opt_called:
             warnings.warn("Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and "
-                          "later, "
-                          "you should call them in the opposite order: `optimizer.step()` before "
-                          "`lr_scheduler.step()`.  "
-                          "Failure to do this will result in PyTorch skipping the first value of the learning rate "
-                          f"schedule. {MORE}", UserWarning, stacklevel=2)
+                          "later, you should call them in the opposite order: `optimizer.step()` before "
+                          "`lr_scheduler.step()`.  Failure to do this will result in PyTorch skipping the first value "
+                          f"of the learning rate schedule. {MORE}", UserWarning, stacklevel=2)
         self._step_count += 1
         if epoch is None:
             self.last_epoch += 1
@@ -90,9 +87,8 @@ class LRScheduler:
         else:
             warnings.warn("The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
                           "possible. Please use `scheduler.step()` to step the scheduler. During the deprecation, if "
-                          "epoch "
-                          "is different from None, the closed form is used instead of the new chainable form, where "
-                          "available. Please open an issue if you are unable to replicate your use case: "
+                          "epoch is different from None, the closed form is used instead of the new chainable form, "
+                          "where available. Please open an issue if you are unable to replicate your use case: "
                           "https://github.com/pytorch/pytorch/issues/new/choose.", UserWarning, stacklevel=2)
             self.last_epoch = epoch
             rates = self._get_closed_form_lr() if hasattr(self, "_get_closed_form_lr") else self.get_lr()

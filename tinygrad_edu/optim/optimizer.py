@@ -85,8 +85,8 @@ class Optimizer:
         self._start()
         self.defaults = defaults
         if isinstance(params, Tensor):
-            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but "
-                            f"got {kind_of(params)}")
+            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
+                            f"{kind_of(params)}")
         self.state = defaultdict(dict)
         self.param_groups = []
         groups = list(params)
@@ -125,8 +125,7 @@ class Optimizer:
         params = param_group["params"]
         if isinstance(params, set):
             raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of "
-                            "tensors in sets will "
-                            "change between runs. Please use a list instead.")
+                            "tensors in sets will change between runs. Please use a list instead.")
         params = [params] if isinstance(params, Tensor) else list(params)
         names = [p[0] for p in params if isinstance(p, tuple)]
         if names:
@@ -146,8 +145,8 @@ class Optimizer:
         if len(params) != len(set(params)):
             import warnings
             warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause "
-                          "an error; see "
-                          "github.com/pytorch/pytorch/issues/40967 for more information", UserWarning, stacklevel=3)
+                          "an error; see github.com/pytorch/pytorch/issues/40967 for more "
+                          "information", UserWarning, stacklevel=3)
         for group in self.param_groups:
             if ("param_names" in param_group) != ("param_names" in group):
                 which = "with names" if "param_names" in param_group else "without names"
@@ -321,8 +320,7 @@ def check_variants(foreach, fused, differentiable, capturable=False):
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
     if differentiable:
         raise NotImplementedError("differentiable=True is not supported: steps are never recorded. Write the update as "
-                                  "tensor operations "
-                                  "(new = param - lr * grad) to differentiate through it.")
+                                  "tensor operations (new = param - lr * grad) to differentiate through it.")
 
 
 def step_count():

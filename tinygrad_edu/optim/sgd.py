@@ -19,8 +19,7 @@ class SGD(Optimizer):
     """
 
     def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, maximize=False,
-                 foreach=None,
-                 differentiable=False, fused=None):
+                 foreach=None, differentiable=False, fused=None):
         check_one_element("lr", lr)
         if lr < 0.0:
             raise ValueError(f"Invalid learning rate: {lr}")
@@ -30,10 +29,9 @@ class SGD(Optimizer):
             raise ValueError(f"Invalid weight_decay value: {weight_decay}")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                                  "nesterov": nesterov,
-                                  "maximize": maximize, "foreach": foreach, "differentiable": differentiable,
-                                  "fused": fused})
+        super().__init__(params, {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
+            "maximize": maximize, "foreach": foreach, "differentiable": differentiable, "fused": fused})
         check_variants(foreach, fused, differentiable)
 
     def step(self, closure=None):

@@ -14,6 +14,7 @@ from ..core.layout import Size
 from ..core.storage import Storage
 from ..core.tensor import Tensor, host_of
 from ..nn.parameter import Parameter
+from ..storage import UntypedStorage, is_storage
 
 
 class _Name:
@@ -46,19 +47,26 @@ class Pickler(pickle._Pickler):
         self.storages, self._keys, self._types = {}, {}, {}
 
     def persistent_id(self, obj):
-        if type(obj) is not Storage:
+        if is_storage(obj):
+            if type(obj) is UntypedStorage:
+                return ("storage", _torch("UntypedStorage", "torch.storage"), *self._record(obj._storage, dtypes.uint8))
+            return self.persistent_id(obj._numbers()._storage)
+        if not isinstance(obj, Storage):
             return None
+        return ("storage", _torch(f"{obj.dtype.legacy_name}Storage"), *self._record(obj, obj.dtype))
+
+    def _record(self, obj, dtype):
+        """(key, device, count) of the record for a storage."""
         key = self._keys.get(id(obj.buffer))       # `x.data` and x have two Storages and one buffer
         if key is None:
             key = self._keys[id(obj.buffer)] = str(len(self._keys))
             self.storages[key] = obj
-        count = len(obj.buffer)
+        count = len(obj.buffer) * obj.dtype.itemsize // dtype.itemsize
         if count and obj.backend.native:
-            first = self._types.setdefault(obj.buffer.__array_interface__["data"][0], obj.dtype)
-            if first is not obj.dtype:
+            if self._types.setdefault(obj.buffer.__array_interface__["data"][0], dtype) is not dtype:
                 raise RuntimeError("Cannot save multiple tensors or storages that view the same data as different "
                                    "types")
-        return ("storage", _torch(f"{obj.dtype.legacy_name}Storage"), key, str(obj.backend.device), count)
+        return key, str(obj.backend.device), count
 
     def reducer_override(self, obj):
         kind = type(obj)

@@ -19,6 +19,7 @@ from ..core.layout import Size
 from ..core.storage import Storage
 from ..core.tensor import Tensor, from_storage, host_of
 from ..nn.parameter import Parameter
+from ..storage import TypedStorage, UntypedStorage
 from .archive import corrupt
 
 KEYS = (Tensor, Parameter, dtypes.dtype, device)   # besides numbers and strings, what a dict may have as keys
@@ -27,12 +28,13 @@ KEYS = (Tensor, Parameter, dtypes.dtype, device)   # besides numbers and strings
 # ---- calls that a restricted pickle may make: `self` is the unpickler
 def rebuild_tensor_v2(self, storage, offset, size, stride, requires_grad, hooks, metadata=None):
     integers = (offset, *size, *stride) if _is_tuple(size) and _is_tuple(stride) else ()
-    if (type(storage) is not Storage or not integers or any(type(n) is not int or n < 0 for n in integers)
+    if (type(storage) is not TypedStorage or not integers or any(type(n) is not int or n < 0 for n in integers)
             or len(size) != len(stride) or type(requires_grad) is not bool):
         raise UnpicklingError("a tensor is described in a way that makes no sense")
     if metadata:
         raise UnpicklingError(f"tensors with metadata are not supported: {metadata}")
-    count, shape = len(storage.buffer), tuple(size)
+    storage, shape = storage._storage, tuple(size)
+    count = len(storage.buffer)
     if offset > count or layout.extent(shape, stride, offset) > count:
         raise RuntimeError("Trying to resize storage that is not resizable\n"
                            f"sizes {list(size)}, strides {list(stride)}, storage offset {offset} need more than the "
@@ -161,6 +163,7 @@ def known():
     for dtype in dtypes.DTYPES.values():
         table[f"torch.{dtype.name}"] = dtype, None
         table[f"torch.{dtype.legacy_name}Storage"] = StorageType(dtype), None
+    table["torch.storage.UntypedStorage"] = StorageType(dtypes.uint8), None
     for name in ("BFloat16", "ComplexDouble", "ComplexFloat", "QUInt8", "QInt8", "QInt32", "QUInt4x2", "QUInt2x4"):
         table.setdefault(f"torch.{name}Storage", (_Unsupported(name), None))
     return table
@@ -206,7 +209,8 @@ class Storages:
         host = data.view(dtype.numpy)
         if self.order != sys.byteorder:
             host = host.byteswap()
-        return self._placed(Storage(host, backends.CPU, dtype), location)
+        placed = self._placed(UntypedStorage(Storage(host, backends.CPU, dtype)), location)
+        return TypedStorage(wrap_storage=placed, dtype=dtype, _internal=True)
 
     def _placed(self, storage, location):
         """The storage on the device that `map_location`, or else the file, asks for."""
@@ -218,10 +222,12 @@ class Storages:
         elif wanted is not None:
             found = wanted(storage, location)
             if found is not None:
-                if not isinstance(found, Storage):
-                    raise TypeError(f"map_location must return a storage or None, but got {type(found)}")
+                if not isinstance(found, UntypedStorage):
+                    raise TypeError(f"map_location must return an UntypedStorage or None, but got {type(found)}")
+                if found._storage.dtype is not storage._storage.dtype or len(found) != len(storage):
+                    raise TypeError("map_location must return the storage that it was given, here or on another device")
                 return found
-        return moved(storage, str(location))
+        return UntypedStorage(moved(storage._storage, str(location)))
 
 
 def moved(storage, location):

@@ -55,8 +55,8 @@ class _BatchNorm(Module):
             self.num_batches_tracked.add_(1)
             if share is None:
                 share = 1.0 / float(self.num_batches_tracked)
-        mean, var = (self.running_mean, self.running_var) if not self.training or self.track_running_stats else (None,
-                                                                                                                 None)
+        seen = not self.training or self.track_running_stats
+        mean, var = (self.running_mean, self.running_var) if seen else (None, None)
         return F.batch_norm(input, mean, var, self.weight, self.bias, self.training or mean is None and var is None,
                             0.0 if share is None else share, self.eps)
 
@@ -68,8 +68,7 @@ class _BatchNorm(Module):
 
     def extra_repr(self):
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"bias={self.bias is not None}, "
-                f"track_running_stats={self.track_running_stats}")
+                f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}")
 
 
 class BatchNorm1d(_BatchNorm):

@@ -16,8 +16,7 @@ class _Conv(Module):
     transposed = False
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias,
-                 padding_mode,
-                 device, dtype):
+                 padding_mode, device, dtype):
         super().__init__()
         if groups <= 0:
             raise ValueError("groups must be a positive integer")
@@ -81,8 +80,7 @@ class Conv1d(_Conv):
     """input: (batch, in_channels, length), output: (batch, out_channels, length')"""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
-                 padding_mode="zeros",
-                 device=None, dtype=None):
+                 padding_mode="zeros", device=None, dtype=None):
         super().__init__(in_channels, out_channels, single(kernel_size), single(stride),
                          padding if isinstance(padding, str) else single(padding),
                          single(dilation), (0,), groups, bias, padding_mode, device, dtype)
@@ -96,8 +94,7 @@ class Conv2d(_Conv):
     """input: (batch, in_channels, height, width), output: (batch, out_channels, height', width')"""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
-                 padding_mode="zeros",
-                 device=None, dtype=None):
+                 padding_mode="zeros", device=None, dtype=None):
         super().__init__(in_channels, out_channels, pair(kernel_size), pair(stride),
                          padding if isinstance(padding, str) else pair(padding),
                          pair(dilation), (0, 0), groups, bias, padding_mode, device, dtype)
@@ -112,13 +109,11 @@ class ConvTranspose2d(_Conv):
     transposed = True
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1,
-                 bias=True, dilation=1,
-                 padding_mode="zeros", device=None, dtype=None):
+                 bias=True, dilation=1, padding_mode="zeros", device=None, dtype=None):
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
         super().__init__(in_channels, out_channels, pair(kernel_size), pair(stride), pair(padding), pair(dilation),
-                         pair(output_padding),
-                         groups, bias, padding_mode, device, dtype)
+                         pair(output_padding), groups, bias, padding_mode, device, dtype)
 
     def forward(self, input):
         return F.conv_transpose2d(input, self.weight, self.bias, self.stride, self.padding, self.output_padding,

@@ -5,8 +5,8 @@ asked for. Nothing is shared between workers, so that one that dies can't take a
 
 Workers are forked where that is safe: on Linux, in a process with a single thread. A fork copies the locks that other
 threads hold, and not the threads, which would have to let go of them. Otherwise workers are spawned: they import the
-main module anew, and get data set and functions as pickles. `multiprocessing_context=` and
-`multiprocessing.set_start_method` overrule this.
+main module anew, and get data set and functions as pickles. `multiprocessing_context=` overrules this, and so does
+`multiprocessing.set_start_method` with another method than the system's default.
 """
 from __future__ import annotations
 
@@ -357,9 +357,10 @@ class WorkersIterator(_Iterator):
 def _safe_context():
     """How to start workers in the state in which this process is: see the top of this file."""
     chosen = multiprocessing.get_start_method(allow_none=True)
-    if chosen is not None:
+    if chosen not in (None, multiprocessing.get_all_start_methods()[0]):       # the first one is the system's default
         return multiprocessing.get_context(chosen)
-    forks = sys.platform.startswith("linux") and threading.active_count() == 1
+    forks = (sys.platform.startswith("linux") and threading.active_count() == 1
+             and not getattr(multiprocessing.current_process(), "_inheriting", False))     # importing the main module
     return multiprocessing.get_context("fork" if forks else "spawn")
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from ...core import dtypes
 from ...core.export import functions
+from ...ops.generators import Generator
 
 Index = TypeVar("Index", covariant=True)
 
@@ -56,8 +57,7 @@ class RandomSampler(Sampler[int]):
     def __iter__(self):
         n, generator = len(self.data_source), self.generator
         if generator is None:
-            generator = functions["Generator"]()
-            generator.manual_seed(random_seed())
+            generator = Generator().manual_seed(random_seed())
         if self.replacement:
             for _ in range(self.num_samples // 32):
                 yield from functions["randint"](n, (32,), generator=generator).tolist()

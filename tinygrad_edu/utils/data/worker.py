@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.export import functions
 from ...core.tensor import Tensor
+from ...ops.generators import manual_seed
 
 CHECK_INTERVAL = 5.0                               # seconds after which a worker looks whether its parent is alive
 
@@ -154,7 +154,7 @@ def seed_all(base_seed, worker_id):
     """Give a worker random numbers of its own, torch's: ours, Python's and numpy's."""
     seed = base_seed + worker_id
     random.seed(seed)
-    functions["manual_seed"](seed)
+    manual_seed(seed)
     mixed = np.random.SeedSequence([worker_id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0])
     np.random.seed(mixed.generate_state(4))
     return seed
