@@ -36,7 +36,7 @@ def adam(torch):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        return float(loss)
+        return loss.item()
     return run
 
 

@@ -134,7 +134,7 @@ def train(optimizer, params, n_epochs=1000):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     return losses
 
 

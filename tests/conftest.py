@@ -32,4 +32,5 @@ def clean_state():
     mode.grad, mode.inference = True, False
     te.set_default_dtype(te.float32)
     tape.anomaly[:] = []
-    assert found == (True, False, te.float32, []), "the test left grad mode, inference mode, default dtype or anomaly mode changed"
+    assert found == (True, False, te.float32,
+                     []), "the test left grad mode, inference mode, default dtype or anomaly mode changed"

@@ -89,11 +89,13 @@ def guarded(name):
             if name in ("lgamma", "gamma") and x <= 0:
                 return Float(INF)
             return Float(NAN)
-        return Float(found) if isinstance(found, float) or name in ("floor", "ceil", "trunc") and isinstance(args[0], float) else found
+        return Float(found) if isinstance(found, float) or name in ("floor", "ceil",
+                                                                    "trunc") and isinstance(args[0], float) else found
     return call
 
 
-MATH = types.SimpleNamespace(**{n: v if not callable(v) else guarded(n) for n, v in vars(math).items() if not n.startswith("_")})
+MATH = types.SimpleNamespace(**{n: v if not callable(v) else guarded(n) for n,
+                                v in vars(math).items() if not n.startswith("_")})
 MATH.pow = lambda x, y: Float(power(float(x), float(y)))
 
 

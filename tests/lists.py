@@ -90,7 +90,8 @@ class ListBackend:
     # ---- the four verbs
     def elementwise(self, op, arrays, params, shape, dtype):
         function = ieee(op.cuda)
-        columns = [a.values(shape) if isinstance(a, Array) else [a.item() if hasattr(a, "item") else a] * numel(shape) for a in arrays]
+        columns = [a.values(shape) if isinstance(a, Array) else [a.item() if hasattr(a, "item") else a] * numel(shape)
+                   for a in arrays]
         return fresh([function(*numbers, **params) for numbers in zip(*columns)], shape, dtype)
 
     def reduce(self, op, array, dims, keepdim, dtype, params):

@@ -16,7 +16,8 @@ from tests.goldens import measure, record
 
 # dtype: (relative, absolute) tolerance
 TOLERANCES = {
-    "float64": (1e-11, 1e-12),                     # torch sums in another order, and vectorises exp and its like: a few ulp
+    "float64": (1e-11, 1e-12),
+    # torch sums in another order, and vectorises exp and its like: a few ulp
     "float32": (3e-5, 3e-6),                       # the same, plus intermediate roundings of composite functions
     "float16": (8e-3, 8e-3),                       # composite functions round to 11 bits after each of their steps
 }
@@ -147,7 +148,8 @@ def expanded(x):
 def run(sample, tensors):
     """Results, gradients, and everything as numpy."""
     outputs = measure.evaluate(te, sample, tensors)
-    return [measure.host(o) if measure.is_tensor(o) else o for o in outputs], measure.gradients(te, sample.key, outputs, tensors)
+    return [measure.host(o) if measure.is_tensor(o) else o
+            for o in outputs], measure.gradients(te, sample.key, outputs, tensors)
 
 
 def leaf(x, layout):
@@ -178,7 +180,8 @@ def check_layouts(sample, device="cpu"):
             np.testing.assert_allclose(m, r, 1e-12, 1e-13, err_msg=f"{layout.__name__} inputs: output {number}")
         for name in grads:
             if grads[name] is not None:
-                np.testing.assert_allclose(my_grads[name], grads[name], 1e-12, 1e-13, err_msg=f"{layout.__name__} inputs: gradient of {name}")
+                np.testing.assert_allclose(my_grads[name], grads[name], 1e-12, 1e-13,
+                                           err_msg=f"{layout.__name__} inputs: gradient of {name}")
 
 
 # ---- manners

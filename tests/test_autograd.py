@@ -124,7 +124,8 @@ def test_a_chain_of_100_000_ops():
     assert x.grad.item() == 1.0
 
 
-@pytest.mark.parametrize("op", [lambda y: y * 1.0001, lambda y: y.tanh(), lambda y: y + y, lambda y: y.view(1), lambda y: y.add_(1)],
+@pytest.mark.parametrize("op", [lambda y: y * 1.0001, lambda y: y.tanh(), lambda y: y + y, lambda y: y.view(1),
+                                lambda y: y.add_(1)],
                          ids=["number", "unary", "binary", "view", "in place"])
 def test_long_chains_can_be_dropped(op):
     """Freeing a chain must not recurse through it: neither unwalked nor walked, retained or not."""

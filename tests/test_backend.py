@@ -22,7 +22,8 @@ from tinygrad_edu.core import op as op_module
 from tinygrad_edu.core.op import Elementwise, Op, Reduction
 
 NAN, INF = math.nan, math.inf
-FLOATS = [0.0, -0.0, INF, -INF, NAN, 1e-30, -1e-30, 1e30, -1e30, 17.0, -17.0, 50.0, -50.0, 0.5, -0.5, 1.0, -1.0, 2.0, 3.0, -3.0, 1.5, 710.0, -745.0]
+FLOATS = [0.0, -0.0, INF, -INF, NAN, 1e-30, -1e-30, 1e30, -1e30, 17.0, -17.0, 50.0, -50.0, 0.5, -0.5, 1.0, -1.0, 2.0,
+          3.0, -3.0, 1.5, 710.0, -745.0]
 FEWER = [0.0, -0.0, INF, -INF, NAN, 1e-30, 1e30, 17.0, -50.0, 0.5, -1.0, 2.0]
 INTEGERS = [0, 1, -1, 2, 3, -7, 63, 2 ** 31, -2 ** 63, 2 ** 63 - 1]
 # op: relative error allowed, and why it is more than a few units in the last place
@@ -41,7 +42,8 @@ def of_this_library(cls):
     return cls.__module__.startswith("tinygrad_edu.ops.") and (cls.cpu is not None or cls.cuda is not None)
 
 
-ELEMENTWISE = sorted({c for c in subclasses(Elementwise) if of_this_library(c)}, key=lambda c: (c.__module__, c.__name__))
+ELEMENTWISE = sorted({c for c in subclasses(Elementwise) if of_this_library(c)},
+                     key=lambda c: (c.__module__, c.__name__))
 
 
 @functools.cache
@@ -90,12 +92,16 @@ def test_cuda_line_and_cpu_agree_on_extreme_floats(op):
     if not accepts(op, dtypes.float64):
         pytest.skip("not for floats")
     assert op.cuda is not None
-    for params in parameters().get(op) or ([{}] if not op.parameters else pytest.fail("no sample calls it: its parameters are unknown")):
-        rows, right, mine = on_both(op, [FLOATS if len(op.inputs) < 3 else FEWER] * len(op.inputs), params, dtypes.float64)
+    for params in parameters().get(op) or ([{}] if not op.parameters
+                                           else pytest.fail("no sample calls it: its parameters are unknown")):
+        rows, right, mine = on_both(op, [FLOATS if len(op.inputs) < 3 else FEWER] * len(op.inputs), params,
+                                    dtypes.float64)
         with np.errstate(all="ignore"):
             relative = np.abs(mine - right) / np.abs(right) if right.dtype.kind == "f" else mine != right
-        bad = [f"{op.__name__}{row}: cpu {r!r}, cuda {m!r}" for row, r, m, error in zip(rows, right.tolist(), mine.tolist(), relative)
-               if not (m == r or m != m and r != r or error < LOOSE.get(op.__name__, 1e-14)) and row not in EXCEPT.get(op.__name__, ())]
+        bad = [f"{op.__name__}{row}: cpu {r!r}, cuda {m!r}" for row, r, m,
+               error in zip(rows, right.tolist(), mine.tolist(), relative)
+               if not (m == r or m != m and r != r or error < LOOSE.get(op.__name__, 1e-14))
+               and row not in EXCEPT.get(op.__name__, ())]
         assert not bad, f"{params}: {len(bad)} of {len(rows)} differ:\n" + "\n".join(bad[:12])
 
 
@@ -107,7 +113,8 @@ def test_cuda_line_and_cpu_agree_on_integers(op):
         columns = [INTEGERS] * len(op.inputs)
         try:
             rows, right, mine = on_both(op, columns, params, dtypes.int64)
-        except (RuntimeError, ZeroDivisionError, ValueError):      # refused by the CPU: a zero divisor, a negative exponent or shift
+        except (RuntimeError, ZeroDivisionError,
+                ValueError):      # refused by the CPU: a zero divisor, a negative exponent or shift
             columns[-1] = [1, 2, 3, 63]
             rows, right, mine = on_both(op, columns, params, dtypes.int64)
         bad = [f"{op.__name__}{row}: cpu {r!r}, cuda {m!r}" for row, r, m in zip(rows, right.tolist(), mine.tolist())
@@ -176,14 +183,16 @@ def test_tensors_know_where_they_are():
     x = te.ones(2, device="lists")
     assert x.device == te.device("lists") and not x.is_cpu and repr(x) == "tensor([1., 1.], device='lists')"
     assert x.cpu().tolist() == [1.0, 1.0] and te.zeros_like(x).device == x.device
-    with pytest.raises(TypeError, match="can't convert lists device type tensor to numpy. Use Tensor.cpu\\(\\) to copy the tensor to host"):
+    with pytest.raises(TypeError, match="can't convert lists device type tensor to numpy. Use Tensor.cpu\\(\\) to "
+                                        "copy the tensor to host"):
         x.numpy()
 
 
 def test_mixed_devices_are_refused():
     x, y = te.ones(2, device="lists"), te.ones(2)
     for a, b in ((x, y), (y, x)):
-        with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device, but found at least two devices"):
+        with pytest.raises(RuntimeError,
+                           match="Expected all tensors to be on the same device, but found at least two devices"):
             a + b
         with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
             a.reshape(1, 2) @ b.reshape(2, 1)

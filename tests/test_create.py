@@ -18,8 +18,10 @@ def first_line(error):
 
 # ---- inference of shape and dtype
 @pytest.mark.parametrize("data, dtype, shape", [
-    ("3", "int64", ()), ("3.0", "float32", ()), ("True", "bool", ()), ("[]", "float32", (0,)), ("[[], []]", "float32", (2, 0)),
-    ("[True, 1]", "int64", (2,)), ("[True, 1.5]", "float32", (2,)), ("range(3)", "int64", (3,)), ("(1, 2)", "int64", (2,)),
+    ("3", "int64", ()), ("3.0", "float32", ()), ("True", "bool", ()), ("[]", "float32", (0,)),
+                                                ("[[], []]", "float32", (2, 0)),
+    ("[True, 1]", "int64", (2,)), ("[True, 1.5]", "float32", (2,)), ("range(3)", "int64", (3,)),
+                                                ("(1, 2)", "int64", (2,)),
     ("np.float32(1.5)", "float32", ()), ("np.float64(1.5)", "float64", ()), ("[np.float64(1.5)]", "float64", (1,)),
     ("[np.int32(1), 2.5]", "float32", (2,)), ("[np.float16(1)]", "float16", (1,)), ("np.uint8(3)", "uint8", ()),
     ("np.array([1, 2], np.int32)", "int32", (2,)), ("[np.array([1., 2]), [3, 4]]", "float64", (2, 2)),
@@ -30,7 +32,8 @@ def test_inference(data, dtype, shape):
     data = eval(data, NAMES)
     x = te.tensor(data)
     assert x.dtype is getattr(te, dtype) and x.shape == shape
-    np.testing.assert_array_equal(x.numpy(), np.array([np.asarray(d) for d in data] if shape[:1] > (0,) else data).reshape(shape))
+    np.testing.assert_array_equal(x.numpy(),
+                                  np.array([np.asarray(d) for d in data] if shape[:1] > (0,) else data).reshape(shape))
 
 
 @pytest.mark.parametrize("data, error, text", [
@@ -49,9 +52,11 @@ def test_inference(data, dtype, shape):
     ("[te.ones(2), te.ones(2)]", ValueError, "only one element tensors can be converted to Python scalars"),
     ("1j", TypeError, "complex numbers are not supported"),
     ("np.array([1j])", TypeError, "complex numbers are not supported"),
-    ("np.arange(3)[::-1]", ValueError, "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+    ("np.arange(3)[::-1]", ValueError, "At least one stride in the given numpy array is negative, and tensors with "
+                                       "negative strides are not "
      "currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "),
-    ("np.array([1, 2], '>i4')", ValueError, "given numpy array has byte order different from the native byte order. Conversion between byte "
+    ("np.array([1, 2], '>i4')", ValueError, "given numpy array has byte order different from the native byte order. "
+                                            "Conversion between byte "
      "orders is currently not supported."),
 ])
 def test_data_that_is_refused(data, error, text):
@@ -61,14 +66,16 @@ def test_data_that_is_refused(data, error, text):
 
 
 @pytest.mark.parametrize("value, dtype, result", [
-    (-1, "uint8", 255), (1.7, "int64", 1), (-1.7, "int32", -1), (0.5, "bool", True), (float("nan"), "bool", True), (1e39, "float32", np.inf),
+    (-1, "uint8", 255), (1.7, "int64", 1), (-1.7, "int32", -1), (0.5, "bool", True), (float("nan"), "bool", True),
+                                                  (1e39, "float32", np.inf),
     (70000.0, "float16", np.inf), (2 ** 70, "float32", 2.0 ** 70), (-128, "int8", -128),
 ])
 def test_casts_of_numbers(value, dtype, result):
     assert te.tensor(value, dtype=getattr(te, dtype)).item() == result
 
 
-@pytest.mark.parametrize("value, dtype", [(300, "uint8"), (-256, "uint8"), (200, "int8"), (-129, "int8"), (2 ** 31, "int32"),
+@pytest.mark.parametrize("value, dtype",
+                         [(300, "uint8"), (-256, "uint8"), (200, "int8"), (-129, "int8"), (2 ** 31, "int32"),
                                           (300.5, "uint8"), (float("nan"), "int64"), (float("inf"), "int32")])
 def test_numbers_out_of_range(value, dtype):
     with pytest.raises(RuntimeError) as caught:
@@ -82,7 +89,8 @@ def test_numbers_out_of_range(value, dtype):
 
 
 def test_a_tensor_of_a_tensor_warns():
-    with pytest.warns(UserWarning, match="To copy construct from a tensor, it is recommended to use sourceTensor.detach"):
+    with pytest.warns(UserWarning, match="To copy construct from a tensor, it is recommended to use "
+                                         "sourceTensor.detach"):
         assert te.tensor(te.ones(2)).tolist() == [1, 1]
 
 
@@ -90,7 +98,8 @@ def test_a_tensor_of_a_tensor_warns():
 @pytest.mark.parametrize("expression, error, text", [
     ("te.zeros()", TypeError, 'zeros() missing 1 required positional arguments: "size"'),
     ("te.zeros(True)", TypeError, "zeros(): argument 'size' (position 1) must be tuple of ints, not bool"),
-    ("te.zeros(2, 3.0)", TypeError, "zeros(): argument 'size' failed to unpack the object at pos 2 with error \"type must be tuple of ints,"
+    ("te.zeros(2, 3.0)", TypeError, "zeros(): argument 'size' failed to unpack the object at pos 2 with error \"type "
+                                    "must be tuple of ints,"
      "but got float\""),
     ("te.zeros((2, 3), 4)", TypeError, "zeros() takes 1 positional argument but 2 were given"),
     ("te.zeros(2, -1)", RuntimeError, "zeros: Dimension size must be non-negative."),
@@ -109,13 +118,15 @@ def test_a_tensor_of_a_tensor_warns():
     ("te.arange(0, float('nan'))", RuntimeError, "unsupported range: 0 -> nan"),
     ("te.arange(5, dtype=te.bool)", NotImplementedError, "\"arange_cpu\" not implemented for 'Bool'"),
     ("te.linspace(0, 1, -1)", RuntimeError, "number of steps must be non-negative"),
-    ("te.linspace(0, 1)", TypeError, "linspace() received an invalid combination of arguments - got (int, int), but expected one of:"),
+    ("te.linspace(0, 1)", TypeError, "linspace() received an invalid combination of arguments - got (int, int), but "
+                                     "expected one of:"),
     ("te.eye(-1)", RuntimeError, "n must be greater or equal to 0, got -1"),
     ("te.eye(2, -1)", RuntimeError, "m must be greater or equal to 0, got -1"),
     ("te.Tensor(3.)", TypeError, "new(): data must be a sequence (got float)"),
     ("te.Tensor([1], requires_grad=True)", TypeError,
      "new() received an invalid combination of arguments - got (list, requires_grad=bool), but expected one of:"),
-    ("te.zeros(2, names=['N', 'C'])", RuntimeError, "Number of names (2) and number of dimensions in tensor (1) do not match. Attempted to "
+    ("te.zeros(2, names=['N', 'C'])", RuntimeError, "Number of names (2) and number of dimensions in tensor (1) do "
+                                                    "not match. Attempted to "
      "create a tensor with names ['N', 'C']"),
 ])
 def test_refusals(expression, error, text):
@@ -128,7 +139,8 @@ def test_sizes_in_every_spelling():
     for x in (te.zeros(2, 3), te.zeros((2, 3)), te.zeros([2, 3]), te.zeros(te.Size([2, 3])), te.zeros(size=(2, 3)),
               te.zeros(te.tensor(2), np.int64(3)), te.ones(1).new_zeros((2, 3)), te.ones(1).new_zeros(2, 3)):
         assert x.shape == (2, 3) and not x.any()
-    assert te.zeros(()).shape == () and te.ones(2, dtype=float).dtype is te.float64 and te.ones(2, dtype=int).dtype is te.int64
+    assert te.zeros(()).shape == ()
+    assert te.ones(2, dtype=float).dtype is te.float64 and te.ones(2, dtype=int).dtype is te.int64
 
 
 def test_likes_keep_the_order_of_dimensions():
@@ -142,8 +154,10 @@ def test_likes_keep_the_order_of_dimensions():
 
 
 @pytest.mark.parametrize("arguments, dtype, values", [
-    ((2.5,), "int64", [0, 1]), ((2.5,), "int32", [0, 1, 2]), ((0.5, 5, 1.7), "int64", [0, 1, 2, 3, 4]), ((-2.5, 2.5), "int64", [-2, -1, 0, 1]),
-    ((-2.5, 2.5), "int32", [-2, -1, 0, 1, 2]), ((2 ** 62, 2 ** 62 + 2), "int64", [2 ** 62, 2 ** 62 + 1]), ((5, 0, -2), "int64", [5, 3, 1]),
+    ((2.5,), "int64", [0, 1]), ((2.5,), "int32", [0, 1, 2]), ((0.5, 5, 1.7), "int64", [0, 1, 2, 3, 4]),
+                                                      ((-2.5, 2.5), "int64", [-2, -1, 0, 1]),
+    ((-2.5, 2.5), "int32", [-2, -1, 0, 1, 2]), ((2 ** 62, 2 ** 62 + 2), "int64", [2 ** 62, 2 ** 62 + 1]),
+                                                      ((5, 0, -2), "int64", [5, 3, 1]),
 ])
 def test_how_long_arange_is(arguments, dtype, values):
     assert te.arange(*arguments, dtype=getattr(te, dtype)).tolist() == values
@@ -168,15 +182,18 @@ def test_ranges_bit_for_bit(real_torch):
 def test_old_constructors():
     assert te.Tensor(2, 3).shape == (2, 3) and te.Tensor(te.Size([2, 3])).shape == (2, 3) and te.Tensor().shape == (0,)
     assert te.Tensor((2, 3)).tolist() == [2, 3] and te.Tensor(te.ones(1, dtype=te.int64)).dtype is te.int64
-    assert te.FloatTensor([1, 2]).dtype is te.float32 and te.LongTensor([1.5, True]).tolist() == [1, 1] and te.BoolTensor(2).shape == (2,)
+    assert te.FloatTensor([1, 2]).dtype is te.float32 and te.BoolTensor(2).shape == (2,)
+    assert te.LongTensor([1.5, True]).tolist() == [1, 1]
     assert isinstance(te.ones(1), te.FloatTensor) and not isinstance(te.ones(1), te.LongTensor)
-    assert repr(te.DoubleTensor) == "<class 'torch.DoubleTensor'>" and te.ones(1).type(te.DoubleTensor).dtype is te.float64
+    assert repr(te.DoubleTensor) == "<class 'torch.DoubleTensor'>"
+    assert te.ones(1).type(te.DoubleTensor).dtype is te.float64
     assert te.ones(2, dtype=te.int16).new([1, 2]).dtype is te.int16
 
 
 def test_questions():
     x = te.ones(2, 3)
-    assert te.is_tensor(x) and not te.is_tensor(3) and te.is_floating_point(x) and te.numel(x) == 6 and te.is_nonzero(te.tensor([2.0]))
+    assert te.is_tensor(x) and not te.is_tensor(3) and te.is_floating_point(x)
+    assert te.numel(x) == 6 and te.is_nonzero(te.tensor([2.0]))
     with pytest.raises(TypeError, match=r"numel\(\): argument 'input' \(position 1\) must be Tensor, not int"):
         te.numel(3)
     with pytest.raises(RuntimeError, match="Boolean value of Tensor with more than one value is ambiguous"):
@@ -228,8 +245,9 @@ def test_a_read_only_array_stays_unharmed():
 @pytest.mark.parametrize("array, error, text", [
     ("[1]", TypeError, "expected np.ndarray (got list)"),
     ("np.float64(3)", TypeError, "expected np.ndarray (got numpy.float64)"),
-    ("np.zeros(3, [('a', 'i1'), ('b', 'f4')])['b']", ValueError, "given numpy array strides not a multiple of the element byte size. Copy the "
-     "numpy array to reallocate the memory."),
+    ("np.zeros(3, [('a', 'i1'), ('b', 'f4')])['b']", ValueError,
+     "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the "
+     "memory."),
 ])
 def test_arrays_that_are_refused(array, error, text):
     with pytest.raises(error) as caught:
@@ -249,13 +267,17 @@ def test_asarray():
 def test_frombuffer():
     memory = bytearray(b"abcdefgh")
     x = te.frombuffer(memory, dtype=te.int32)
-    assert x.tolist() == [1684234849, 1751606885] and te.frombuffer(memory, dtype=te.int32, count=1, offset=4).tolist() == [1751606885]
+    assert x.tolist() == [1684234849, 1751606885]
+    assert te.frombuffer(memory, dtype=te.int32, count=1, offset=4).tolist() == [1751606885]
     x[0] = 0
     assert memory[:4] == b"\0\0\0\0"
-    for arguments, text in (({"count": 3}, "requested buffer length (3 * 4 bytes) after offset (0 bytes) must not be greater than actual "
+    for arguments, text in (({"count": 3}, "requested buffer length (3 * 4 bytes) after offset (0 bytes) must not be "
+                                           "greater than actual "
                              "buffer length (8 bytes)"),
-                            ({"offset": 9}, "offset (9 bytes) must be non-negative and no greater than buffer length (8 bytes) minus 1"),
-                            ({"offset": 1}, "buffer length (8 bytes) after offset (1 bytes) must be a multiple of element size (4)"),
+                            ({"offset": 9}, "offset (9 bytes) must be non-negative and no greater than buffer length "
+                                            "(8 bytes) minus 1"),
+                            ({"offset": 1}, "buffer length (8 bytes) after offset (1 bytes) must be a multiple of "
+                                            "element size (4)"),
                             ({"count": 0}, "both buffer length (8) and count (0) must not be 0")):
         with pytest.raises(ValueError) as caught:
             te.frombuffer(memory, dtype=te.int32, **arguments)
@@ -268,7 +290,8 @@ def test_dlpack_with_numpy():
     array = np.arange(6.0).reshape(2, 3)
     x = te.from_dlpack(array)
     x[0, 0] = 9
-    assert array[0, 0] == 9 and np.from_dlpack(x).ctypes.data == array.ctypes.data and te.from_dlpack(x.t()).stride() == (1, 3)
+    assert array[0, 0] == 9 and np.from_dlpack(x).ctypes.data == array.ctypes.data
+    assert te.from_dlpack(x.t()).stride() == (1, 3)
     with pytest.raises(BufferError, match="Can't export tensors that require gradient, use tensor.detach\\(\\)"):
         te.from_dlpack(te.ones(2, requires_grad=True))
     with pytest.raises(RuntimeError, match="from_dlpack received an invalid capsule"):

@@ -77,23 +77,28 @@ def test_mismatch_reads_as_torchs():
     x = te.tensor([1.0, 2.0], dtype=te.float64).requires_grad_()
     text = complaint(half, x)
     assert text.startswith("Jacobian mismatch for output 0 with respect to input 0,\n"
-                           "numerical:tensor([[2.0000, 0.0000],\n        [0.0000, 4.0000]], dtype=torch.float64)\n"
-                           "analytical:tensor([[1., 0.],\n        [0., 2.]], dtype=torch.float64)\n")
+                           "numerical:tensor([[2.0000, 0.0000],\n"
+                           "        [0.0000, 4.0000]], dtype=torch.float64)\n"
+                           "analytical:tensor([[1., 0.],\n"
+                           "        [0., 2.]], dtype=torch.float64)\n")
     assert "input 0 [2], element [1]; output 0 [2], element [1]" in text
     assert "analytic 2 " in text and "numeric  4 " in text
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="gradcheck expects at least one input tensor to require gradient, but none of the them have "
-                       "requires_grad=True.".replace("the them", "them")):
+    with pytest.raises(ValueError, match="gradcheck expects at least one input tensor to require gradient, but none "
+                                         "of the them have requires_grad=True.".replace("the them", "them")):
         gradcheck(lambda x: x, te.ones(2))
-    with pytest.warns(UserWarning, match="Input #0 requires gradient and is not a double precision floating point or complex"):
+    with pytest.warns(UserWarning,
+                      match="Input #0 requires gradient and is not a double precision floating point or complex"):
         gradcheck(lambda x: x, te.ones(2).requires_grad_(), atol=1)
-    with pytest.raises(RuntimeError, match="The 0th input has a dimension with stride 0. gradcheck only supports inputs that are"):
+    with pytest.raises(RuntimeError,
+                       match="The 0th input has a dimension with stride 0. gradcheck only supports inputs that are"):
         gradcheck(lambda x: x, te.ones(1, dtype=te.float64).expand(3).detach().requires_grad_())
     with pytest.raises(ValueError, match="check_forward_ad=True needs forward mode"):
         gradcheck(lambda x: x, leaf(2), check_forward_ad=True)
-    with pytest.raises(AssertionError, match="Expected at least one of check_forward_ad or check_backward_ad to be True"):
+    with pytest.raises(AssertionError,
+                       match="Expected at least one of check_forward_ad or check_backward_ad to be True"):
         gradcheck(lambda x: x, leaf(2), check_backward_ad=False)
 
 
@@ -101,7 +106,8 @@ def test_raise_exception_false():
     assert gradcheck(wrong(lambda x: x * x, lambda g, x: g * x), leaf(2), raise_exception=False) is False
 
 
-@pytest.mark.parametrize("function", [lambda m, x: x.detach() * x, lambda m, x: (x * 2, x.detach() * x)], ids=["one", "second"])
+@pytest.mark.parametrize("function", [lambda m, x: x.detach() * x, lambda m, x: (x * 2, x.detach() * x)],
+                         ids=["one", "second"])
 def test_like_torch_live(real_torch, function):
     """The same first lines as torch's, for torch's own functions."""
     texts = []
@@ -163,7 +169,8 @@ def test_cut_graphs():
     assert "does not hang on this input" in cause_of(lambda x, y: x.detach() * y, x, leaf(3, seed=1))
     assert "no gradient arrives" in cause_of(wrong(lambda x: x * x, lambda g, x: g * 0), x)
     assert "zero" in complaint(lambda x: x.detach() * 2, x)
-    assert "does not depend on this input" in cause_of(wrong(lambda x, y: x * 2, lambda g, x, y: (2 * g, 2 * g)), x, leaf(3, seed=1))
+    assert "does not depend on this input" in cause_of(wrong(lambda x, y: x * 2, lambda g, x, y: (2 * g, 2 * g)), x,
+                                                       leaf(3, seed=1))
 
 
 def test_float32():
@@ -183,17 +190,20 @@ def test_random_and_stateful_functions():
     def backward(g, x):
         count.append(1)
         return 2 * g * x * (1 if len(count) < 3 else 1.5)
-    assert complaint(wrong(lambda x: x * x, backward), leaf(2)).startswith("Backward is not reentrant, i.e., running backward with same input")
+    assert complaint(wrong(lambda x: x * x, backward),
+                     leaf(2)).startswith("Backward is not reentrant, i.e., running backward with same input")
 
 
 def test_kinks():
     x = te.tensor([1.0, 0.0], dtype=te.float64).requires_grad_()
-    absolute = wrong(lambda x: te.tensor(np.abs(x.detach().numpy())), lambda g, x: g * te.tensor(np.where(x.detach().numpy() >= 0, 1.0, -1.0)))
+    absolute = wrong(lambda x: te.tensor(np.abs(x.detach().numpy())), lambda g,
+                     x: g * te.tensor(np.where(x.detach().numpy() >= 0, 1.0, -1.0)))
     assert "a kink: around this element the slope is -1 on one side and 1 on the other" in cause_of(absolute, x)
 
 
 def test_backward_must_be_linear_in_g():
-    assert complaint(wrong(lambda x: x * 2, lambda g, x: g + 1), leaf(2), atol=10).startswith("backward not multiplied by grad_output")
+    assert complaint(wrong(lambda x: x * 2, lambda g, x: g + 1), leaf(2),
+                     atol=10).startswith("backward not multiplied by grad_output")
 
 
 def test_undefined_output_gradients():

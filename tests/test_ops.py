@@ -12,7 +12,8 @@ from tests.goldens import record
 from tinygrad_edu.core.export import registry
 
 TABLE = samples.load()
-each_sample = pytest.mark.parametrize("sample", TABLE, ids=lambda s: s.key.replace("torch.", "").replace("  # ", " -- "))
+each_sample = pytest.mark.parametrize("sample", TABLE,
+                                      ids=lambda s: s.key.replace("torch.", "").replace("  # ", " -- "))
 
 
 @each_sample
@@ -67,7 +68,8 @@ def compare_recordings(fresh, filed):
             assert {k: v for k, v in answer.items() if k not in ("values", "grads")} == \
                 {k: v for k, v in old[case].items() if k not in ("values", "grads")}, (key, case)
             for mine, theirs in zip(answer.get("values") or (), old[case].get("values") or (), strict=True):
-                np.testing.assert_allclose(mine, theirs, 1e-9, 1e-12, err_msg=key)      # another CPU may round otherwise
+                np.testing.assert_allclose(mine, theirs, 1e-9, 1e-12,
+                                           err_msg=key)      # another CPU may round otherwise
             for name, grad in answer.get("grads", {}).items():
                 if grad is not None:
                     np.testing.assert_allclose(grad, old[case]["grads"][name], 1e-9, 1e-12, err_msg=key)
@@ -84,7 +86,8 @@ def exercised():
 
 
 def test_every_function_has_a_sample():
-    missing = [name for name in registry if not name.startswith("_") and id(registry[name]) not in exercised() and name not in WITHOUT_SAMPLE]
+    missing = [name for name in registry if not name.startswith("_") and id(registry[name]) not in exercised()
+               and name not in WITHOUT_SAMPLE]
     assert sorted(missing) == []
 
 

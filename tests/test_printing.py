@@ -67,7 +67,7 @@ def test_reprs(x, text):
 def test_default_dtype_is_not_named():
     te.set_default_dtype(te.float64)
     try:
-        assert repr(te.ones(1, dtype=te.float64)) == "tensor([1.], dtype=torch.float64)".replace(", dtype=torch.float64", "")
+        assert repr(te.ones(1, dtype=te.float64)) == "tensor([1.])"
         assert repr(te.ones(1, dtype=te.float32)) == "tensor([1.], dtype=torch.float32)"
     finally:
         te.set_default_dtype(te.float32)
@@ -107,12 +107,15 @@ def test_printing_reads_only():
 
 
 def test_limits_print_as_torchs():
-    assert repr(te.finfo(te.float16)) == ("finfo(resolution=0.001, min=-65504, max=65504, eps=0.000976562, smallest_normal=6.10352e-05, "
+    assert repr(te.finfo(te.float16)) == ("finfo(resolution=0.001, min=-65504, max=65504, eps=0.000976562, "
+                                          "smallest_normal=6.10352e-05, "
                                           "tiny=6.10352e-05, dtype=float16)")
     assert repr(te.iinfo(te.int32)) == "iinfo(min=-2.14748e+09, max=2.14748e+09, dtype=int32)"
     assert repr(te.iinfo(te.uint8)) == "iinfo(min=0, max=255, dtype=uint8)"
-    for make, text in ((lambda: te.finfo(te.int32), "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"),
-                       (lambda: te.iinfo(te.float32), "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'"),
+    for make, text in ((lambda: te.finfo(te.int32), "torch.finfo() requires a floating point input type. Use "
+                                                    "torch.iinfo to handle 'torch.finfo'"),
+                       (lambda: te.iinfo(te.float32), "torch.iinfo() requires an integer input type. Use torch.finfo "
+                                                      "to handle 'torch.iinfo'"),
                        (lambda: te.iinfo(te.bool), "torch.bool is not supported by torch.iinfo"),
                        (lambda: te.finfo("x"), "finfo(): argument 'type' (position 1) must be torch.dtype, not str")):
         with pytest.raises(TypeError) as caught:

@@ -18,7 +18,8 @@ import tinygrad_edu
 
 SHAPES = {"a": (2, 3), "b": (3,), "c": (2, 3), "d": (2, 3)}
 LEAVES = ("a", "b", "c")                           # d needs no gradient
-VALUES = {name: np.random.default_rng(number).random(shape) + 0.5 for number, (name, shape) in enumerate(SHAPES.items())}
+VALUES = {name: np.random.default_rng(number).random(shape) + 0.5 for number,
+          (name, shape) in enumerate(SHAPES.items())}
 
 
 # ---- making programs: statements as text, with the shapes of all names followed along
@@ -34,7 +35,8 @@ class Writer:
 
     def write(self, length):
         for _ in range(length):
-            statement = self.pick([self.view, self.view, self.inplace, self.inplace, self.inplace, self.op, self.assign, self.cut])()
+            statement = self.pick([self.view, self.view, self.inplace, self.inplace, self.inplace, self.op,
+                                   self.assign, self.cut])()
             if statement is not None:
                 self.lines.append(statement)
         return self.lines
@@ -53,49 +55,60 @@ class Writer:
 
         (torch refuses some overlaps, and gives numbers that depend on the order of its loops for others.)
         """
-        options = [name for name, s in self.shapes.items() if len(s) <= len(shape) and all(n in (1, m) for n, m in zip(s[::-1], shape[::-1]))
+        options = [name for name, s in self.shapes.items() if len(s) <= len(shape)
+                   and all(n in (1, m) for n, m in zip(s[::-1], shape[::-1]))
                    and (target is None or self.roots[name] != self.roots[target])]
         return self.pick(options) if options else None
 
     def view(self):
         x = self.any()
         shape = self.shapes[x]
-        made = [("{}.view(-1)", (int(np.prod(shape)),)), ("{}.unsqueeze(0)", (1, *shape)), ("{}[...]", shape), ("{}.view_as({})", shape),
+        made = [("{}.view(-1)", (int(np.prod(shape)),)), ("{}.unsqueeze(0)", (1, *shape)), ("{}[...]", shape),
+                ("{}.view_as({})", shape),
                 ("{}.squeeze()", tuple(n for n in shape if n != 1)), ("{}.flatten()", (int(np.prod(shape)),))]
         if shape:
             first, rest = shape[0], shape[1:]
-            made += [("{}[-1]", rest), ("{}[1:]", (max(first - 1, 0), *rest)), ("{}[:1]", (min(first, 1), *rest)), ("{}[::2]", ((first + 1) // 2, *rest)),
-                     ("{}.unbind(0)[0]", rest), ("{}.split(1)[-1]", (1, *rest)), ("{}.expand(2, *{}.shape)", (2, *shape)),
+            made += [("{}[-1]", rest), ("{}[1:]", (max(first - 1, 0), *rest)), ("{}[:1]", (min(first, 1), *rest)),
+                     ("{}[::2]", ((first + 1) // 2, *rest)),
+                     ("{}.unbind(0)[0]", rest), ("{}.split(1)[-1]", (1, *rest)),
+                     ("{}.expand(2, *{}.shape)", (2, *shape)),
                      ("{}.narrow(0, 0, 1)", (1, *rest)), ("{}.select(0, 0)", rest)]
             if not first:
                 return None
         if len(shape) == 2:
-            made += [("{}.t()", shape[::-1]), ("{}[:, 0]", shape[:1]), ("{}.diagonal()", (min(shape),)), ("{}[:, 1:]", (shape[0], max(shape[1] - 1, 0)))]
+            made += [("{}.t()", shape[::-1]), ("{}[:, 0]", shape[:1]), ("{}.diagonal()", (min(shape),)),
+                     ("{}[:, 1:]", (shape[0], max(shape[1] - 1, 0)))]
         if len(shape) >= 2:
             swapped = (shape[1], shape[0], *shape[2:])
-            made += [("{}.transpose(0, 1)", swapped), ("{}.movedim(0, 1)", swapped), ("{}.mT", (*shape[:-2], shape[-1], shape[-2]))]
+            made += [("{}.transpose(0, 1)", swapped), ("{}.movedim(0, 1)", swapped),
+                     ("{}.mT", (*shape[:-2], shape[-1], shape[-2]))]
         expression, result = self.pick(made)
         return self.new(expression.format(x, x), result, x)
 
     def inplace(self):
         x = self.any()
         y = self.operand(self.shapes[x], x) or x
-        return self.pick([f"{x}.mul_({y})", f"{x}.add_({y})", f"{x}.add_({y}, alpha=0.5)", f"{x}.mul_(0.5)", f"{x} += 1.0", f"{x} *= {y}", f"{x}.sin_()",
-                          f"{x}.tanh_()", f"{x}.copy_({y})", f"{x}.fill_(0.75)", f"{x}.zero_()", f"{x}.sub_({y})", f"{x}.mul_({x})",
+        return self.pick([f"{x}.mul_({y})", f"{x}.add_({y})", f"{x}.add_({y}, alpha=0.5)", f"{x}.mul_(0.5)",
+                          f"{x} += 1.0", f"{x} *= {y}", f"{x}.sin_()",
+                          f"{x}.tanh_()", f"{x}.copy_({y})", f"{x}.fill_(0.75)", f"{x}.zero_()", f"{x}.sub_({y})",
+                          f"{x}.mul_({x})",
                           f"{x}.masked_fill_({x} > 1.0, 0.25)", f"{x}.unsqueeze_(0).squeeze_(0)", f"{x}.sigmoid_()"])
 
     def op(self):
         x = self.any()
         shape = self.shapes[x]
         y = self.operand(shape)
-        return self.new(*self.pick([(f"{x} * {y}", shape), (f"{x} + {y}", shape), (f"{x}.sin()", shape), (f"{x}.tanh()", shape), (f"{x} * 0.5", shape),
-                                    (f"{x}.clone()", shape), (f"{x} * {x}", shape), (f"{x}.contiguous()", shape), (f"{x}.sum()", ())]))
+        return self.new(*self.pick([(f"{x} * {y}", shape), (f"{x} + {y}", shape), (f"{x}.sin()", shape),
+                                    (f"{x}.tanh()", shape), (f"{x} * 0.5", shape),
+                                    (f"{x}.clone()", shape), (f"{x} * {x}", shape), (f"{x}.contiguous()", shape),
+                                    (f"{x}.sum()", ())]))
 
     def assign(self):
         x = self.any(lambda shape: len(shape) and shape[0])
         shape = self.shapes[x]
         y = self.operand(shape[1:], x)
-        options = [f"{x}[0] = 0.5", f"{x}[:1] = 1.5", f"{x}[...] = 0.5", f"{x}[{x} > 1.0] = 0.5", f"{x}[torch.tensor([0])] = torch.tensor(2.0).double()"]
+        options = [f"{x}[0] = 0.5", f"{x}[:1] = 1.5", f"{x}[...] = 0.5", f"{x}[{x} > 1.0] = 0.5",
+                   f"{x}[torch.tensor([0])] = torch.tensor(2.0).double()"]
         if y is not None:
             options += [f"{x}[-1] = {y}", f"{x}[:] = {y}", f"{x}[[0]] = {y}"]
         return self.pick(options)
@@ -158,7 +171,8 @@ def run(torch, lines):
         warnings.simplefilter("ignore")
         for line in lines:
             _, refused = attempt(lambda: exec(line, names))
-            protocol.append((line, refused, {k: describe(torch, v) for k, v in sorted(names.items()) if isinstance(v, torch.Tensor)}))
+            protocol.append((line, refused, {k: describe(torch, v) for k,
+                                             v in sorted(names.items()) if isinstance(v, torch.Tensor)}))
         _, refused = attempt(lambda: total(torch, names).backward())
         grads = {k: None if names[k].grad is None else names[k].grad.tolist() for k in LEAVES}
         protocol.append(("backward", refused, grads if refused is None else {}))
@@ -168,13 +182,15 @@ def run(torch, lines):
 def total(torch, names):
     """One number that depends on every tensor there is, on each in its own way."""
     tensors = [v for k, v in sorted(names.items()) if isinstance(v, torch.Tensor)]
-    return sum(((v * (number + 0.5)).sum() for number, v in enumerate(tensors)), names["a"].sum() + names["b"].sum() + names["c"].sum())
+    return sum(((v * (number + 0.5)).sum() for number, v in enumerate(tensors)),
+               names["a"].sum() + names["b"].sum() + names["c"].sum())
 
 
 def same(mine, other):
     """Equal, numbers to rounding."""
     if isinstance(mine, float) and isinstance(other, float):
-        return mine == other or abs(mine - other) <= 1e-9 * max(1, abs(mine), abs(other)) or mine != mine and other != other
+        return mine == other or abs(mine - other) <= 1e-9 * max(1, abs(mine),
+                                                                abs(other)) or mine != mine and other != other
     if isinstance(mine, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(mine) == len(other) and all(map(same, mine, other))
     if isinstance(mine, dict):
@@ -208,7 +224,8 @@ def compare(torch, lines):
             assert same(mine[name], other[name]), f"after {line}: {name}\n  ours:  {mine[name]}\n  torch: {other[name]}\n  in{program}"
 
 
-quick = settings(max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=120, deadline=None, derandomize=True, database=None,
+                 suppress_health_check=list(HealthCheck))
 long = settings(quick, max_examples=5000, derandomize=False)
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is an optional oracle")
 

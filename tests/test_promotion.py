@@ -64,7 +64,8 @@ def test_bools():
 
 
 def test_comparisons_happen_in_the_common_type():
-    assert (te.tensor([2 ** 24 + 1], dtype=te.int64) == te.tensor([float(2 ** 24)])).tolist() == [True]      # in float32
+    assert (te.tensor([2 ** 24 + 1],
+                      dtype=te.int64) == te.tensor([float(2 ** 24)])).tolist() == [True]      # in float32
     assert (te.tensor([255], dtype=te.uint8) == te.tensor([-1], dtype=te.int8)).tolist() == [False]          # in int16
     assert (te.tensor([0.1]) == 0.1).tolist() == [True]                    # the number is rounded to float32 too
 

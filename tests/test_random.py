@@ -40,11 +40,13 @@ def is_intel():
 
 def test_the_recording_is_torchs(recorded, real_torch):
     for line in random_numbers.LINES:
-        if not (is_intel() and ("bernoulli" in line or "dropout" in line or "exponential" in line or "multinomial" in line)):
+        if not (is_intel() and ("bernoulli" in line
+                                or "dropout" in line or "exponential" in line or "multinomial" in line)):
             dtype, shape, numbers = random_numbers.answer(real_torch, line)
             assert [dtype, shape] == recorded[line][:2], line
             if isinstance(numbers, list):
-                np.testing.assert_allclose(numbers, recorded[line][2], rtol=1e-6, err_msg=line)    # other CPUs round otherwise
+                np.testing.assert_allclose(numbers, recorded[line][2], rtol=1e-6,
+                                           err_msg=line)    # other CPUs round otherwise
 
 
 def test_a_million_normals_bit_for_bit(real_torch):
@@ -105,8 +107,10 @@ def test_a_generator_of_ones_own():
 
 def test_states_that_are_none():
     generator = te.Generator()
-    for state, error, text in ((te.zeros(5056), TypeError, "RNG state must be a torch.ByteTensor"), ([1], TypeError, "expected a torch.ByteTensor"),
-                               (te.zeros(3, dtype=te.uint8), RuntimeError, "Expected a CPUGeneratorImplState of size 5056"),
+    for state, error, text in ((te.zeros(5056), TypeError, "RNG state must be a torch.ByteTensor"),
+                               ([1], TypeError, "expected a torch.ByteTensor"),
+                               (te.zeros(3, dtype=te.uint8), RuntimeError,
+                                "Expected a CPUGeneratorImplState of size 5056"),
                                (te.zeros(STATE.itemsize, dtype=te.uint8), RuntimeError, "Invalid mt19937 state")):
         with pytest.raises(error, match=text):
             generator.set_state(state)
@@ -141,7 +145,8 @@ def test_threads_share_a_generator_without_losing_numbers():
 def test_constructors_say_what_torch_says():
     x = te.rand((2, 3), names=["N", "C"], requires_grad=True)
     assert x.names == ("N", "C") and x.is_leaf and x.requires_grad
-    assert te.randint(3, size=(2,)).dtype is te.int64 and te.randint(low=1, high=2, size=(2, 2)).tolist() == [[1, 1], [1, 1]]
+    assert te.randint(3, size=(2,)).dtype is te.int64
+    assert te.randint(low=1, high=2, size=(2, 2)).tolist() == [[1, 1], [1, 1]]
     assert te.rand_like(te.ones(2, 3).t()).stride() == (1, 3) and te.rand(2, out=te.empty(2)).shape == (2,)
 
 
@@ -163,27 +168,37 @@ REFUSALS = [
     ("te.normal(te.zeros(2), te.tensor([-1., 1]))", RuntimeError, "normal expects all elements of std >= 0.0"),
     ("te.normal(te.zeros(2), te.ones(3))", RuntimeError,
      "The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 0"),
-    ("te.bernoulli(te.tensor([1.5]))", RuntimeError, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
+    ("te.bernoulli(te.tensor([1.5]))", RuntimeError, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  "
+                                                     "(Could this error message be "
      "improved?  If so, please report an enhancement request to PyTorch.)"),
     ("te.bernoulli(te.tensor([1, 0]))", NotImplementedError, "\"bernoulli_tensor_cpu_p_\" not implemented for 'Long'"),
     ("te.ones(2).bernoulli_(-0.1)", RuntimeError, "bernoulli_ expects p to be in [0, 1], but got p=-0.1"),
-    ("te.ones(2).uniform_(2, 1)", RuntimeError, "uniform_ expects to return a [from, to) range, but found from=2 > to=1"),
+    ("te.ones(2).uniform_(2, 1)", RuntimeError, "uniform_ expects to return a [from, to) range, but found from=2 > "
+                                                "to=1"),
     ("te.ones(2).uniform_(0, 1e39)", RuntimeError, "to is out of bounds for float"),
-    ("te.ones(2).uniform_(-3e38, 3e38)", RuntimeError, "uniform_ expects to-from <= std::numeric_limits<Float>::max(), but found to=3e+38 and "
+    ("te.ones(2).uniform_(-3e38, 3e38)", RuntimeError, "uniform_ expects to-from <= "
+                                                       "std::numeric_limits<Float>::max(), but found to=3e+38 and "
      "from=-3e+38 which result in to-from to exceed the limit"),
     ("te.ones(2).exponential_(0)", RuntimeError, "exponential_ expects lambda > 0.0, but found lambda=0"),
-    ("te.ones(1).expand(3).uniform_()", RuntimeError, "unsupported operation: more than one element of the written-to tensor refers to a single "
+    ("te.ones(1).expand(3).uniform_()", RuntimeError, "unsupported operation: more than one element of the written-to "
+                                                      "tensor refers to a single "
      "memory location. Please clone() the tensor before performing the operation."),
     ("te.rand(2, requires_grad=True).uniform_()", RuntimeError,
      "a leaf Variable that requires grad is being used in an in-place operation."),
-    ("te.multinomial(te.tensor([.5, .5]), 3)", RuntimeError, "cannot sample n_sample > prob_dist.size(-1) samples without replacement"),
-    ("te.multinomial(te.tensor([.5, -.5]), 1)", RuntimeError, "probability tensor contains either `inf`, `nan` or element < 0"),
-    ("te.multinomial(te.tensor([.5, -.5]), 2, True)", RuntimeError, "invalid multinomial distribution (encountering probability entry < 0)"),
-    ("te.multinomial(te.tensor([0., 0.]), 1)", RuntimeError, "invalid multinomial distribution (sum of probabilities <= 0)"),
+    ("te.multinomial(te.tensor([.5, .5]), 3)", RuntimeError,
+     "cannot sample n_sample > prob_dist.size(-1) samples without replacement"),
+    ("te.multinomial(te.tensor([.5, -.5]), 1)", RuntimeError,
+     "probability tensor contains either `inf`, `nan` or element < 0"),
+    ("te.multinomial(te.tensor([.5, -.5]), 2, True)", RuntimeError,
+     "invalid multinomial distribution (encountering probability entry < 0)"),
+    ("te.multinomial(te.tensor([0., 0.]), 1)", RuntimeError,
+     "invalid multinomial distribution (sum of probabilities <= 0)"),
     ("te.multinomial(te.tensor(.5), 1)", RuntimeError, "prob_dist must be 1 or 2 dim"),
-    ("te.multinomial(te.tensor([1, 2]), 1)", RuntimeError, "multinomial only supports floating-point dtypes for input, got: Long"),
+    ("te.multinomial(te.tensor([1, 2]), 1)", RuntimeError,
+     "multinomial only supports floating-point dtypes for input, got: Long"),
     ("te.dropout(te.ones(2), 1.5, True)", RuntimeError, "dropout probability has to be between 0 and 1, but got 1.5"),
-    ("te.nn.functional.dropout(te.ones(2), -0.5)", ValueError, "dropout probability has to be between 0 and 1, but got -0.5"),
+    ("te.nn.functional.dropout(te.ones(2), -0.5)", ValueError,
+     "dropout probability has to be between 0 and 1, but got -0.5"),
     ("te.nn.functional.dropout(te.ones(2, dtype=te.int64), 0.5)", RuntimeError,
      "result type Float can't be cast to the desired output type Long"),
 ]

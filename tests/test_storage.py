@@ -20,9 +20,11 @@ def x():
 def test_numbers_in_a_row(x):
     numbers = x._typed_storage()
     assert numbers.tolist() == list(numbers) == [1, 2, 3, 4] and len(numbers) == numbers.size() == 4
-    assert numbers[1] == 2 and numbers[-1] == 4 and numbers.dtype is te.float32 and numbers.type() == "torch.FloatStorage"
+    assert numbers[1] == 2 and numbers[-1] == 4
+    assert numbers.dtype is te.float32 and numbers.type() == "torch.FloatStorage"
     assert numbers.nbytes() == 16 and numbers.element_size() == 4 and numbers.data_ptr() == x.data_ptr()
-    assert repr(numbers) == (" 1.0\n 2.0\n 3.0\n 4.0\n[torch.storage.TypedStorage(dtype=torch.float32, device=cpu) of size 4]")
+    assert repr(numbers) == (" 1.0\n 2.0\n 3.0\n 4.0\n[torch.storage.TypedStorage(dtype=torch.float32, device=cpu) of "
+                             "size 4]")
     assert x.t()[1].untyped_storage().data_ptr() == x.data_ptr()
     assert x.expand(3, 2, 2)._typed_storage().size() == 4 and x.storage_offset() == 0 and x[1].storage_offset() == 2
 
@@ -30,7 +32,8 @@ def test_numbers_in_a_row(x):
 def test_bytes(x):
     memory = x.untyped_storage()
     assert memory.nbytes() == len(memory) == 16 and memory[3] == 63 and memory[2:4].tolist() == [128, 63]
-    assert repr(te.tensor([1], dtype=te.int16).untyped_storage()) == " 1\n 0\n[torch.storage.UntypedStorage(device=cpu) of size 2]"
+    assert (repr(te.tensor([1], dtype=te.int16).untyped_storage())
+            == " 1\n 0\n[torch.storage.UntypedStorage(device=cpu) of size 2]")
     memory[2:4] = 0
     assert x[0, 0].item() == 0.0
     memory.copy_(te.ones(4).untyped_storage())
@@ -105,7 +108,8 @@ def test_deepcopy_keeps_what_a_leaf_is():
     twin = copy.deepcopy(x)
     assert twin.requires_grad and twin.is_leaf and twin.grad.tolist() == [1, 1] and twin.grad is not x.grad
     assert twin.data_ptr() != x.data_ptr()
-    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user \\(graph leaves\\) support the deepcopy protocol"):
+    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user \\(graph leaves\\) support "
+                                           "the deepcopy protocol"):
         copy.deepcopy(x * 2)
 
 

@@ -143,10 +143,10 @@ def test_persistent_workers_live_on():
     loader = DataLoader(Samples(pid), batch_size=None, num_workers=2, persistent_workers=True)
     first, second = list(loader), list(loader)
     assert first == second and len(set(first)) == 2
-    for sample in loader:                          # a pass that is broken off leaves nothing behind for the next one
+    for _sample in loader:                         # a pass that is broken off leaves nothing behind for the next one
         break
     assert list(loader) == first
-    del sample, loader
+    del _sample, loader
 
 
 def test_other_workers_for_each_pass():
@@ -221,7 +221,7 @@ def test_a_worker_that_dies_is_noticed(end, told):
 
 
 def test_timeout():
-    loader = DataLoader(Samples(time.sleep), batch_size=None, num_workers=1, timeout=0.3)
+    loader = DataLoader(Samples(lambda i: time.sleep(0.6)), num_workers=1, timeout=0.3)
     with pytest.raises(RuntimeError, match="^DataLoader timed out after 0.3 seconds$"):
         list(loader)
 

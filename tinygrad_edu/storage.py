@@ -17,7 +17,8 @@ from .core.mode import no_grad
 from .core.storage import Storage
 from .core.tensor import Tensor, from_host, from_storage, host_of
 
-DEPRECATED = ("TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. This "
+DEPRECATED = ("TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only "
+              "storage class. This "
               "should only matter to you if you are using storages directly.  To access UntypedStorage directly, use "
               "tensor.untyped_storage() instead of tensor.storage()")
 _warned = []
@@ -82,7 +83,8 @@ class _Handle:
     def copy_(self, source, non_blocking=None):
         """Take over the bytes of another storage of the same length."""
         if source.nbytes() != self.nbytes():
-            raise RuntimeError(f"size does not match, self was {self.nbytes()} bytes but src was {source.nbytes()} bytes")
+            raise RuntimeError(f"size does not match, self was {self.nbytes()} bytes but src was {source.nbytes()} "
+                               f"bytes")
         bytes_ = UntypedStorage(self._storage)
         numbers = bytes_._numbers()
         with no_grad():
@@ -116,7 +118,8 @@ class _Handle:
         return False
 
     def __eq__(self, other):
-        return type(other) is type(self) and other._storage is self._storage and other.element_size() == self.element_size()
+        return (type(other) is type(self) and other._storage is self._storage
+                and other.element_size() == self.element_size())
 
     def __hash__(self):
         return hash(id(self._storage))
@@ -132,15 +135,17 @@ class UntypedStorage(_Handle):
         if isinstance(source, (int, np.integer)):
             backend = backends.get_backend(device)
             source = Storage(backend.empty(int(source), dtypes.uint8), backend, dtypes.uint8)
-        self._storage = source if isinstance(source, Storage) else from_data([n % 256 for n in source], dtypes.uint8, device)._storage
+        elif not isinstance(source, Storage):
+            source = from_data([n % 256 for n in source], dtypes.uint8, device)._storage
+        self._storage = source
 
     def element_size(self):
         return 1
 
     def _numbers(self):
         """The bytes as a tensor over the same memory (over a copy on other devices)."""
-        storage = self._storage
-        return from_storage(Storage(host_of(storage).view(np.uint8), backends.CPU, dtypes.uint8), (self.nbytes(),), (1,))
+        memory = host_of(self._storage).view(np.uint8)
+        return from_storage(Storage(memory, backends.CPU, dtypes.uint8), memory.shape, (1,))
 
     def _wrote(self, numbers):
         storage = self._storage

@@ -45,7 +45,8 @@ def cases(sample):
         return found
     sizes = list(dict.fromkeys(size for name in mine for size in arrays[name].shape if size > 1))
     for size in sizes[:2]:
-        found[f"empty {size}"] = {n: np.zeros([0 if s == size else s for s in a.shape], a.dtype) if size in a.shape else a
+        found[f"empty {size}"] = {n: np.zeros([0 if s == size else s for s in a.shape], a.dtype) if size in a.shape
+                                  else a
                                   for n, a in arrays.items()}
     if sizes:
         found["0-d"] = {n: a.reshape(-1)[0].reshape(()) if n in mine else a for n, a in arrays.items()}
@@ -126,7 +127,8 @@ def answer(torch, sample, name, arrays, device=None):
             grads = gradients(torch, sample.key, outputs, tensors) if differentiate else {}
     except Exception as error:
         return {"error": type(error).__name__, "message": str(error).split("\n")[0]}
-    return {"outputs": [describe(o) for o in outputs], "values": [host(o) if is_tensor(o) else np.zeros(0) for o in outputs],
+    return {"outputs": [describe(o) for o in outputs],
+            "values": [host(o) if is_tensor(o) else np.zeros(0) for o in outputs],
             "grads": grads}
 
 
@@ -137,4 +139,5 @@ def measure(torch, sample, device=None):
 
 def fingerprint(sample):
     """A number that changes when the inputs of a sample do: then its recording is out of date."""
-    return zlib.crc32(b"".join(n.encode() + str(a.shape).encode() + np.ascontiguousarray(a).tobytes() for n, a in sample.arrays().items()))
+    return zlib.crc32(b"".join(n.encode() + str(a.shape).encode() + np.ascontiguousarray(a).tobytes() for n,
+                               a in sample.arrays().items()))

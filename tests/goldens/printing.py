@@ -9,7 +9,8 @@ import numpy as np
 FILE = Path(__file__).with_suffix(".json")
 FLOATS, INTEGERS = ("float32", "float64", "float16"), ("int64", "int32", "int16", "int8", "uint8", "bool")
 SHAPES = ((), (1,), (3,), (9,), (2, 3), (3, 1), (1, 12), (2, 2, 3), (2, 1, 2, 2), (0,), (0, 3), (2, 0), (40,))
-OPTIONS = ({}, {}, {}, {}, {"precision": 2}, {"precision": 8}, {"sci_mode": True}, {"sci_mode": False}, {"linewidth": 40},
+OPTIONS = ({}, {}, {}, {}, {"precision": 2}, {"precision": 8}, {"sci_mode": True}, {"sci_mode": False},
+           {"linewidth": 40},
            {"threshold": 5}, {"threshold": 5, "edgeitems": 1}, {"threshold": 3, "edgeitems": 0}, {"profile": "short"})
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0)
 

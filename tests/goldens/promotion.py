@@ -12,9 +12,11 @@ from tests.goldens.measure import REFUSALS
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 NUMBERS = {"True": True, "2": 2, "1.5": 1.5}
 OPERATIONS = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv, "floordiv": operator.floordiv,
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv,
+    "floordiv": operator.floordiv,
     "mod": operator.mod, "pow": operator.pow, "and": operator.and_, "eq": operator.eq, "lt": operator.lt,
-    "iadd": operator.iadd, "isub": operator.isub, "imul": operator.imul, "itruediv": operator.itruediv, "ipow": operator.ipow,
+    "iadd": operator.iadd, "isub": operator.isub, "imul": operator.imul, "itruediv": operator.itruediv,
+    "ipow": operator.ipow,
 }
 
 

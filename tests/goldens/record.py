@@ -20,7 +20,8 @@ DERIVED = ("float32", "float16")
 
 def keeps_values(case, answers):
     """Whether the numbers of a case can't be had from those of the float64 case."""
-    return case not in DERIVED or "float64" not in answers or isinstance(answers["float64"], list) or "error" in answers["float64"]
+    return case not in DERIVED or "float64" not in answers or isinstance(answers["float64"],
+                                                                         list) or "error" in answers["float64"]
 
 
 def pack(recorded):
@@ -68,7 +69,8 @@ def record(table=None):
     """torch's answers to all samples, in memory."""
     import torch
     torch.set_num_threads(1)
-    return {s.key: (measure.fingerprint(s), measure.measure(torch, s)) for s in (samples.load() if table is None else table)}
+    return {s.key: (measure.fingerprint(s), measure.measure(torch, s))
+            for s in (samples.load() if table is None else table)}
 
 
 def read():

@@ -92,8 +92,10 @@ def a_gradient_of_another_dtype(torch):
 @program
 def twice(torch):
     x = leaf(torch, 1.0, 2.0)
-    for name, make in (("square", lambda: (x * x).sum()), ("sum", lambda: (x + x).sum()), ("exp", lambda: x.exp().sum()),
-                       ("view", lambda: x.view(2, 1).t().sum()), ("scaled", lambda: (x * 2).sum()), ("max", lambda: x.max()),
+    for name, make in (("square", lambda: (x * x).sum()), ("sum", lambda: (x + x).sum()),
+                       ("exp", lambda: x.exp().sum()),
+                       ("view", lambda: x.view(2, 1).t().sum()), ("scaled", lambda: (x * 2).sum()),
+                       ("max", lambda: x.max()),
                        ("clone", lambda: x.clone().sum()), ("index", lambda: x[0]), ("relu", lambda: x.relu().sum()),
                        ("neg", lambda: (-x).sum()), ("mean", lambda: x.mean()), ("matmul", lambda: x @ x)):
         z = make()

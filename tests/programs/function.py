@@ -8,7 +8,8 @@ def leaf(torch, *numbers):
 
 def make(torch, forward, backward, **more):
     """A Function out of two functions (and setup_context, where given)."""
-    return type("Made", (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward),
+    return type("Made", (torch.autograd.Function,),
+                {"forward": staticmethod(forward), "backward": staticmethod(backward),
                                                      **{k: staticmethod(v) for k, v in more.items()}})
 
 
@@ -23,7 +24,8 @@ def plain(torch):
 
     def backward(ctx, g):
         x, out = ctx.saved_tensors
-        yield_.append((ctx.note, ctx.needs_input_grad, torch.is_grad_enabled(), len(ctx.saved_tensors), x.requires_grad))
+        yield_.append((ctx.note, ctx.needs_input_grad, torch.is_grad_enabled(), len(ctx.saved_tensors),
+                       x.requires_grad))
         return g * out, None
     yield_ = []
     Exp = make(torch, forward, backward)

@@ -45,18 +45,21 @@ class Sample:
 
     @property
     def key(self):
-        return f"{self.expression}  # {self.op}: " + ", ".join(f"{name}{list(i.shape)}" for name, i in self.inputs.items())
+        return f"{self.expression}  # {self.op}: " + ", ".join(f"{name}{list(i.shape)}" for name,
+                                                               i in self.inputs.items())
 
     def arrays(self):
         """Each input as a numpy array: float64, int64 or bool."""
         found = {}
         for name, i in self.inputs.items():
-            array = np.asarray(i.draw(np.random.default_rng(zlib.crc32(f"{self.op}|{self.expression}|{name}".encode())), i.shape))
+            array = np.asarray(i.draw(np.random.default_rng(zlib.crc32(f"{self.op}|{self.expression}|{name}".encode())),
+                                      i.shape))
             found[name] = array.astype(np.float16).astype(np.float64) if array.dtype.kind == "f" else array
         return found
 
 
-def sample(op, expression, *, dtypes=EVERY, second=True, exact=False, node=True, rtol=1.0, edges=True, layouts=True, why="",
+def sample(op, expression, *, dtypes=EVERY, second=True, exact=False, node=True, rtol=1.0, edges=True, layouts=True,
+           why="",
            **inputs):
     """Add a line to the table."""
     if (tuple(dtypes) != EVERY or not second or not node or rtol != 1.0 or not edges or not layouts) and not why:
@@ -92,7 +95,8 @@ def unit(*shape, grad=True):
 
 def distinct(*shape, grad=True):
     """No two numbers closer than 0.1: for sorting, maxima and medians."""
-    return Input(lambda rng, shape: (rng.permutation(int(np.prod(shape))) * 0.1 - 0.05 * np.prod(shape)).reshape(shape), shape, grad)
+    return Input(lambda rng, shape: (rng.permutation(int(np.prod(shape))) * 0.1 - 0.05 * np.prod(shape)).reshape(shape),
+                 shape, grad)
 
 
 def integers(*shape, low=-5, high=6):

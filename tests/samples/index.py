@@ -7,8 +7,10 @@ GRID = "torch.tensor([[0, 2], [1, 0]])"
 
 # ---- x[...]
 for key in ("0", "-1", "1:", "::2", "None", "..., 1", ":, 1:3", "0, ..., None", "1:1", "...",
-            "[0, 1]", "[1, 1, 0]", ":, [0, 2]", "[0, 1], [1, 2]", "[0, 1], :, [1, 2]", ":, [0, 2], [1, 0]", "0, :, [1, 1]", "None, [0, 1], 0",
-            GRID + "[0] - 1", ":, " + GRID, "..., " + GRID, GRID + "[0].clamp(max=1), ..., [3, 0]", "[True, False]", ":, [True, False, True], 1:",
+            "[0, 1]", "[1, 1, 0]", ":, [0, 2]", "[0, 1], [1, 2]", "[0, 1], :, [1, 2]", ":, [0, 2], [1, 0]",
+            "0, :, [1, 1]", "None, [0, 1], 0",
+            GRID + "[0] - 1", ":, " + GRID, "..., " + GRID, GRID + "[0].clamp(max=1), ..., [3, 0]", "[True, False]",
+            ":, [True, False, True], 1:",
             "True", "[], 0"):
     sample("getitem", f"x[{key}]", x=normal(2, 3, 4))
 sample("getitem", "x[m]", x=normal(3, 4), m=booleans(3, 4))
@@ -22,7 +24,8 @@ sample("index_select", "torch.index_select(x, 1, i)", x=normal(3, 4), i=integers
 sample("index_select", "x.index_select(-2, i)", x=normal(2, 3, 4), i=integers(2, low=0, high=3))
 sample("index_add", "torch.index_add(x, 0, i, y)", x=normal(3, 4), i=integers(5, low=0, high=3), y=normal(5, 4),
        edges=False, why="torch shows its inside when there is nothing to write to")
-sample("index_add", "torch.index_add(x, 1, i, y, alpha=-2)", x=normal(3, 4), i=integers(2, low=0, high=4), y=normal(3, 2))
+sample("index_add", "torch.index_add(x, 1, i, y, alpha=-2)", x=normal(3, 4), i=integers(2, low=0, high=4),
+       y=normal(3, 2))
 sample("index_copy", "torch.index_copy(x, 0, torch.tensor([2, 0]), y)", x=normal(3, 4), y=normal(2, 4),
        edges=False, why="torch shows its inside when there is nothing to write to")
 sample("index_copy", "torch.index_copy(x, 1, torch.tensor([1, 3]), y)", x=normal(3, 4), y=normal(3, 2),
@@ -32,7 +35,8 @@ sample("index_fill", "torch.index_fill(x, 1, i, 0.5)", x=normal(3, 4), i=integer
 sample("index_fill", "torch.index_fill(x, 0, i, v)", x=normal(3, 4), i=integers(3, low=0, high=3), v=normal())
 sample("index_put", "torch.index_put(x, (torch.tensor([2, 0]), torch.tensor([1, 3])), y)", x=normal(3, 4), y=normal(2))
 sample("index_put", "torch.index_put(x, (torch.tensor([2, 0]),), y)", x=normal(3, 4), y=normal(4))
-sample("index_put", "torch.index_put(x, (i, j), y, accumulate=True)", x=normal(3, 4), i=integers(5, low=-3, high=3), j=integers(5, low=0, high=4),
+sample("index_put", "torch.index_put(x, (i, j), y, accumulate=True)", x=normal(3, 4), i=integers(5, low=-3, high=3),
+       j=integers(5, low=0, high=4),
        y=normal(5))
 sample("index_put", "torch.index_put(x, (m,), y)", x=normal(3, 4), m=booleans(3, 4), y=normal())
 
@@ -49,8 +53,10 @@ sample("scatter", "torch.scatter(x, 1, i, 1.5)", x=normal(3, 4), i=integers(2, 2
 sample("scatter_add", "torch.scatter_add(x, 0, i, y)", x=normal(3, 4), i=integers(5, 4, low=0, high=3), y=normal(5, 4))
 sample("scatter_add", "torch.scatter_add(x, -1, i, y)", x=normal(3, 4), i=integers(2, 6, low=0, high=4), y=normal(2, 6))
 for reduce in ("sum", "prod", "mean", "amax", "amin"):
-    sample("scatter_reduce", f"torch.scatter_reduce(x, 1, i, y, '{reduce}')", x=normal(3, 4), i=integers(3, 5, low=0, high=4), y=normal(3, 5))
-    sample("scatter_reduce", f"torch.scatter_reduce(x, 0, i, y, '{reduce}', include_self=False)", x=normal(3, 4), i=integers(4, 4, low=0, high=3),
+    sample("scatter_reduce", f"torch.scatter_reduce(x, 1, i, y, '{reduce}')", x=normal(3, 4),
+           i=integers(3, 5, low=0, high=4), y=normal(3, 5))
+    sample("scatter_reduce", f"torch.scatter_reduce(x, 0, i, y, '{reduce}', include_self=False)", x=normal(3, 4),
+           i=integers(4, 4, low=0, high=3),
            y=normal(4, 4))
 
 # ---- masks

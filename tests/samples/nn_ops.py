@@ -74,12 +74,16 @@ for mode in ("reflect", "replicate"):
     layer("nn.functional.pad", f"{F}pad(x, (2, 1), mode='{mode}')", x=normal(2, 3, 4))
     layer("nn.functional.pad", f"{F}pad(x, (1, 2, 2, 1), mode='{mode}')", x=normal(2, 3, 4))
     layer("nn.functional.pad", f"{F}pad(x, (1, 1, 1, 0, 0, 1), mode='{mode}')", x=normal(2, 2, 3, 3))
-layer("nn.functional.pad", f"{F}pad(x, (3, 1), mode='circular')", x=normal(2, 3, 4), why="torch copies into slices; "
-                                                                                         "ours is one node")
+for args, shape in (("(3, 1)", (2, 3, 4)), ("(1, 2, 2, 1)", (2, 3, 4)), ("(1, 1, 1, 0, 0, 1)", (2, 2, 3, 3))):
+    layer("nn.functional.pad", f"{F}pad(x, {args}, mode='circular')", x=normal(*shape),
+          why="torch copies into slices; ours is one node")
 for args in ("scale_factor=2", "size=(2, 7)", "scale_factor=1.5, mode='nearest-exact'", "scale_factor=2, "
                                                                                         "mode='bilinear'",
              "size=(3, 7), mode='bilinear', align_corners=True"):
     layer("nn.functional.interpolate", f"{F}interpolate(x, {args})", x=normal(2, 2, 4, 5))
+for mode in ("nearest", "nearest-exact"):
+    layer("nn.functional.interpolate", f"{F}interpolate(x, size=5, mode='{mode}')", x=normal(2, 2, 3))
+    layer("nn.functional.interpolate", f"{F}interpolate(x, scale_factor=1.5, mode='{mode}')", x=normal(1, 2, 2, 3, 4))
 layer("nn.functional.interpolate", f"{F}interpolate(x, size=5, mode='linear')", x=normal(2, 2, 7))
 layer("nn.functional.interpolate", f"{F}interpolate(x, size=(3, 4, 2), mode='trilinear')", x=normal(1, 2, 2, 3, 3))
 layer("nn.functional.pixel_shuffle", f"{F}pixel_shuffle(x, 2)", x=normal(2, 8, 2, 3), why=VIEWS)

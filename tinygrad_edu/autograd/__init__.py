@@ -12,7 +12,8 @@ from ..core.tensor import Tensor, filled, receiver
 from . import function  # noqa: F401
 from .anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
 
-__all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode",
+__all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
+           "inference_mode",
            "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
 
 Variable = Tensor
@@ -114,8 +115,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     for i, (g, x) in enumerate(zip(found, inputs)):
         if g is None and not allow_unused:
             raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. "
-                               "Set allow_unused=True if "
-                               "this is the desired behavior.")
+                               "Set allow_unused=True if this is the desired behavior.")
         if g is None and materialize_grads:
             g = filled(x.shape, 0, x.dtype, x._spec.backend)
         results.append(g)

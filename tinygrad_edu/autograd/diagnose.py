@@ -30,8 +30,8 @@ def cause(analytic, numeric, in_shape, out_shape, atol, rtol):
     if not np.isfinite(numeric).all():
         return "the function itself is not finite around this point: choose other inputs"
     if not analytic.any():
-        return ("no gradient arrives: the input is used, but its way to the output is cut (`.detach()`, `.data`, `.item()`, numpy, "
-                "`no_grad`), or the formula returns zeros")
+        return ("no gradient arrives: the input is used, but its way to the output is cut (`.detach()`, `.data`, "
+                "`.item()`, numpy, `no_grad`), or the formula returns zeros")
     if not numeric.any():
         return "the output does not depend on this input, but the formula says that it does: perhaps another input's gradient was returned"
     for hypothesis in (transposed, factor, laid_out_wrongly, not_summed, not_accumulated, one_too_many):
@@ -49,16 +49,17 @@ def factor(analytic, numeric, in_shape, out_shape, equal):
     if abs(c + 1) < 1e-3:
         return "the sign is wrong: the analytic gradient is minus the numeric one"
     if abs(c - 0.5) < 1e-3:
-        return ("a constant factor: the analytic gradient is half the numeric one. Is the input used twice, and only one of the uses "
-                "counted (one is detached, or assigned with `=` instead of added with `+=`)? Or a factor 2 forgotten?")
+        return ("a constant factor: the analytic gradient is half the numeric one. Is the input used twice, and only "
+                "one of the uses counted (one is detached, or assigned with `=` instead of added with `+=`)? Or a "
+                "factor 2 forgotten?")
     for kind, shape in (("input", in_shape), ("output", out_shape)):
         for dim, size in enumerate(shape):
             if size > 2 and abs(c - 1 / size) < 1e-3 / size:
-                return (f"a constant factor: the analytic gradient is 1/{size} of the numeric one, and {size} is the size of dimension {dim} "
-                        f"of the {kind}: a mean where a sum belongs?")
+                return (f"a constant factor: the analytic gradient is 1/{size} of the numeric one, and {size} is the "
+                        f"size of dimension {dim} of the {kind}: a mean where a sum belongs?")
             if size > 2 and abs(c - size) < 1e-3 * size:
-                return (f"a constant factor: the analytic gradient is {size} times the numeric one, and {size} is the size of dimension {dim} "
-                        f"of the {kind}: a sum where a mean belongs?")
+                return (f"a constant factor: the analytic gradient is {size} times the numeric one, and {size} is the "
+                        f"size of dimension {dim} of the {kind}: a sum where a mean belongs?")
     return f"a constant factor: the analytic gradient is {c:.6g} times the numeric one, everywhere"
 
 
@@ -81,8 +82,8 @@ def laid_out_wrongly(analytic, numeric, in_shape, out_shape, equal):
             swapped = list(in_shape)
             swapped[a], swapped[b] = swapped[b], swapped[a]
             if in_shape[a] != in_shape[b] and equal(analytic, rows.swapaxes(a, b).reshape(analytic.shape)):
-                return (f"the gradient has the right numbers in the wrong order: it was computed in shape {tuple(swapped)} and reshaped where it "
-                        f"should have been transposed (dimensions {a} and {b})")
+                return ("the gradient has the right numbers in the wrong order: it was computed in shape "
+                        f"{tuple(swapped)} and reshaped where it should have been transposed (dimensions {a} and {b})")
     for a in range(n):
         if in_shape[a] > 1 and equal(mine, np.flip(rows, a)):
             return f"the gradient has the right numbers, in reverse order along dimension {a} of the input"
@@ -100,8 +101,9 @@ def not_summed(analytic, numeric, in_shape, out_shape, equal):
             kept = np.zeros(out_shape)
             kept[(slice(None),) * dim + (place,)] = 1
             if equal(analytic, numeric * kept.reshape(1, -1)):
-                return (f"a broadcast dimension was not summed: the input is repeated along dimension {dim} of the output (size {size}), and only "
-                        f"index {place} of it contributes: `g.sum({dim})`, not `g[{place}]`")
+                return (f"a broadcast dimension was not summed: the input is repeated along dimension {dim} of the "
+                        f"output (size {size}), and only index {place} of it contributes: `g.sum({dim})`, not "
+                        f"`g[{place}]`")
     return None
 
 
@@ -114,8 +116,8 @@ def not_accumulated(analytic, numeric, in_shape, out_shape, equal):
     if len(without) == missing.any(1).sum():
         places = ", ".join(str([int(i) for i in np.unravel_index(w, in_shape)]) for w in without[:4])
         return f"missing contributions: elements {places}{' ...' if len(without) > 4 else ''} of the input get no gradient, the others are right"
-    return ("missing accumulation: what arrives is right, but elements that are used more than once keep only one of their contributions: "
-            "add (`+=`, `index_add_`), don't assign")
+    return ("missing accumulation: what arrives is right, but elements that are used more than once keep only one of "
+            "their contributions: add (`+=`, `index_add_`), don't assign")
 
 
 def one_too_many(analytic, numeric, in_shape, out_shape, equal):

@@ -23,8 +23,10 @@ class GradcheckError(RuntimeError):
     """The analytic gradient is not what finite differences find."""
 
 
-def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0, check_undefined_grad=True,
-              check_grad_dtypes=False, check_batched_grad=False, check_batched_forward_grad=False, check_forward_ad=False,
+def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0,
+              check_undefined_grad=True,
+              check_grad_dtypes=False, check_batched_grad=False, check_batched_forward_grad=False,
+              check_forward_ad=False,
               check_backward_ad=True, fast_mode=False, masked=None):
     """True if the gradients of `func(*inputs)` agree with central finite differences; else GradcheckError, with a diagnosis.
 
@@ -33,7 +35,8 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
     """
     if not check_backward_ad and not check_forward_ad:
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
-    for flag, name, what in ((check_forward_ad, "check_forward_ad", "forward mode"), (check_batched_grad, "check_batched_grad", "vmap"),
+    for flag, name, what in ((check_forward_ad, "check_forward_ad", "forward mode"),
+                             (check_batched_grad, "check_batched_grad", "vmap"),
                              (check_batched_forward_grad, "check_batched_forward_grad", "vmap")):
         if flag:
             raise ValueError(f"{name}=True needs {what}, which is not here: leave it out")
@@ -49,7 +52,8 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
 
 
 def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3, gen_non_contig_grad_outputs=False,
-                  raise_exception=True, nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False, check_batched_grad=False,
+                  raise_exception=True, nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False,
+                  check_batched_grad=False,
                   check_fwd_over_rev=False, check_rev_over_rev=True, fast_mode=False, masked=False):
     """gradcheck of the gradient itself, as a function of the inputs and of `grad_outputs` (random ones if not given)."""
     inputs = _tuple(inputs)
@@ -69,9 +73,12 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
         found = grad(_differentiable(func(*xs)), [xs[i] for i in wanted], gs, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 
-    return gradcheck(first_gradients, inputs + grad_outputs, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception,
-                     nondet_tol=nondet_tol, check_undefined_grad=check_undefined_grad, check_grad_dtypes=check_grad_dtypes,
-                     check_batched_grad=check_batched_grad, check_forward_ad=check_fwd_over_rev, check_backward_ad=check_rev_over_rev)
+    return gradcheck(first_gradients, inputs + grad_outputs, eps=eps, atol=atol, rtol=rtol,
+                     raise_exception=raise_exception,
+                     nondet_tol=nondet_tol, check_undefined_grad=check_undefined_grad,
+                     check_grad_dtypes=check_grad_dtypes,
+                     check_batched_grad=check_batched_grad, check_forward_ad=check_fwd_over_rev,
+                     check_backward_ad=check_rev_over_rev)
 
 
 # ---- what goes in and comes out
@@ -90,14 +97,17 @@ def _check_inputs(inputs):
             continue
         found = True
         if x.dtype is not dtypes.float64:
-            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will likely "
-                          "fail if all the inputs are not of double precision floating point or complex. ", UserWarning, stacklevel=3)
+            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This "
+                          "check will likely fail if all the inputs are not of double precision floating point or "
+                          "complex. ", UserWarning,
+                          stacklevel=3)
         if any(stride == 0 and size > 1 for stride, size in zip(x.stride(), x.shape)):
-            raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping to be "
-                               "able to compute the numerical gradients correctly. You should call .contiguous on the input before passing "
-                               "it to gradcheck.")
+            raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that "
+                               "are non-overlapping to be able to compute the numerical gradients correctly. You "
+                               "should call .contiguous on the input before passing it to gradcheck.")
     if not found:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have "
+                         "requires_grad=True.")
 
 
 def _random_like(out, rng, non_contiguous):
@@ -135,8 +145,9 @@ class _Check:
                 self.compare(out, place, [row[place] for row in numeric], self.count_before(outputs, place))
         if not any(o.requires_grad for _, o in outputs):
             if any(matrix.any() for row in numeric for matrix in row):
-                raise GradcheckError("Numerical gradient for function expected to be zero\nno output requires a gradient, yet the outputs "
-                                     "depend on the inputs: the way between them is cut (`.detach()`, `.data`, `.item()`, numpy, `no_grad`)")
+                raise GradcheckError("Numerical gradient for function expected to be zero\n"
+                                     "no output requires a gradient, yet the outputs depend on the inputs: the way "
+                                     "between them is cut (`.detach()`, `.data`, `.item()`, numpy, `no_grad`)")
             return
         self.check_linear([o for _, o in outputs if o.requires_grad])
 
@@ -177,7 +188,8 @@ class _Check:
         for k in range(size):
             one = np.zeros(size)
             one[k] = 1
-            found = grad(out, self.wanted, from_host(one.reshape(shape), out.dtype, backend), retain_graph=True, allow_unused=True)
+            found = grad(out, self.wanted, from_host(one.reshape(shape), out.dtype, backend), retain_graph=True,
+                         allow_unused=True)
             for i, (g, x) in enumerate(zip(found, self.wanted)):
                 if g is not None:
                     self.check_gradient(g, x)
@@ -197,10 +209,11 @@ class _Check:
         for a, b in zip(analytic, again):
             if a.size and np.abs(a - b).max() > self.nondet_tol:
                 raise GradcheckError(
-                    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values, "
-                    f"although analytical gradient matches numerical gradient.The tolerance for nondeterminism was {self.nondet_tol}.\n"
-                    f"{self.name(diff_input=0)}: the two runs differ by up to {np.abs(a - b).max():.6g}. Does the backward draw random numbers, "
-                    "or change what it has saved (`mul_` on a saved tensor)?")
+                    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
+                    "gives different values, although analytical gradient matches numerical gradient.The tolerance "
+                    f"for nondeterminism was {self.nondet_tol}.\n"
+                    f"{self.name(diff_input=0)}: the two runs differ by up to {np.abs(a - b).max():.6g}. Does the "
+                    "backward draw random numbers, or change what it has saved (`mul_` on a saved tensor)?")
         for i, (a, n) in enumerate(zip(analytic, numeric)):
             if not diagnose.same(a, n, self.atol, self.rtol):
                 raise GradcheckError(self.report(a, n, i, number, place, out, reached[i]))
@@ -229,20 +242,22 @@ class _Check:
                  f"    analytic {a[row, column]:.9g}    (what backward says)",
                  f"    numeric  {n[row, column]:.9g}    (what happens when the element is moved by +-{self.eps:g})"]
         why = self.cause(a, n, i, place, out, reached, row)
-        return "\n".join([*lines, f"likely cause: {why}" if why else "no simple cause found: check the formula by hand for this one element"])
+        return "\n".join([*lines, f"likely cause: {why}" if why
+                          else "no simple cause found: check the formula by hand for this one element"])
 
     def cause(self, a, n, i, place, out, reached, row):
         """Hypotheses that need the function again, around those that need only the numbers."""
         x = self.wanted[i]
-        kept = [k for k, o in enumerate(_tuple(self.func(*self.inputs))) if isinstance(o, Tensor) and o.is_floating_point()]
+        kept = [k for k,
+                o in enumerate(_tuple(self.func(*self.inputs))) if isinstance(o, Tensor) and o.is_floating_point()]
         first, second = ([_numbers(_tuple(self.func(*self.inputs))[k]) for k in kept] for _ in range(2))
         if any(not np.array_equal(f, s, equal_nan=True) for f, s in zip(first, second)):
             return "the function gives different results for the same input: does it draw random numbers (dropout), or keep state?"
         if x.dtype is not dtypes.float64:
             wide = self.numeric_jacobian(x, kept, eps=1e-2)[place]
             if diagnose.same(a, wide, 1e-2, 3e-2):
-                return (f"the input is {x.dtype}: {self.eps:g} is below its rounding. With steps of 1e-2 both agree; check in float64 "
-                        "(`x.double()`)")
+                return (f"the input is {x.dtype}: {self.eps:g} is below its rounding. With steps of 1e-2 both agree; "
+                        "check in float64 (`x.double()`)")
         if not reached:
             return "the output does not hang on this input on the tape (`.detach()`, `.data`, `.item()`, numpy, `no_grad`, a wrong variable?)"
         kink = self.kink(x, kept, place, row, first[place])
@@ -260,16 +275,17 @@ class _Check:
         if x.dtype is not dtypes.float64 or not bend.any():
             return None
         k = int(np.argmax(bend))
-        return (f"a kink: around this element the slope is {left[k]:.4g} on one side and {right[k]:.4g} on the other; no derivative exists "
-                "there. Choose inputs away from it")
+        return (f"a kink: around this element the slope is {left[k]:.4g} on one side and {right[k]:.4g} on the other; "
+                "no derivative exists there. Choose inputs away from it")
 
     def check_linear(self, outputs):
         """Zero in, zero out."""
         zeros = [from_host(np.zeros(tuple(o.shape)), o.dtype, o._spec.backend) for o in outputs]
         for i, g in enumerate(grad(outputs, self.wanted, zeros, retain_graph=True, allow_unused=True)):
             if g is not None and _numbers(g).any():
-                raise GradcheckError(f"backward not multiplied by grad_output\n{self.name(i)}: its gradient is not zero although that of every "
-                                     "output is; every term of a backward must be multiplied by the incoming gradient")
+                raise GradcheckError("backward not multiplied by grad_output\n"
+                                     f"{self.name(i)}: its gradient is not zero although that of every output is; "
+                                     "every term of a backward must be multiplied by the incoming gradient")
 
 
 def indices(x):

@@ -20,7 +20,8 @@ class device:
             raise TypeError(f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}")
         if ":" in type:
             if index is not None:
-                raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+                raise RuntimeError("type (string) must not include an index because index was passed explicitly: "
+                                   f"{type}")
             type, _, number = type.partition(":")
             if not number.isdigit():
                 raise RuntimeError(f"Invalid device string: '{type}:{number}'")
@@ -81,7 +82,7 @@ _backends = {}
 
 
 def register_backend(backend):
-    """Make `device=...` mean this backend: its `device` is the name, which need not be one of torch's, or a device already."""
+    """Make `device=...` mean this backend. Its `device` is a name, which need not be one of torch's, or a device."""
     name = str(backend.device)
     _backends[name] = backend                      # from now on the name is a device type
     backend.device = device(name)

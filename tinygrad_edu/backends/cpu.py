@@ -37,6 +37,11 @@ class quiet:
         leave(self.token)
 
 
+def is_half(x):
+    """Whether x is an array of float16 or bfloat16."""
+    return isinstance(x, np.ndarray) and x.dtype.itemsize == 2 and x.dtype.kind not in "iu"
+
+
 class CPUBackend:
     device = device("cpu")
     native = True
@@ -84,10 +89,8 @@ class CPUBackend:
 
     # ---- the four verbs
     def elementwise(self, op, arrays, params, shape, dtype):
-        half = dtype.itemsize == 2 and dtype.is_floating_point or any(
-            getattr(a, "dtype", None) is not None and a.dtype.itemsize == 2 and a.dtype.kind not in "iub" for a in arrays)
-        if half:                                    # compute in float32 and round once, as torch does
-            arrays = [a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype.kind not in "iub" else a for a in arrays]
+        if any(map(is_half, arrays)):               # compute in float32 and round once, as torch does
+            arrays = [a.astype(np.float32) if is_half(a) else a for a in arrays]
         with quiet():
             out = op.cpu(*arrays, **params)
             if out.__class__ is not np.ndarray:

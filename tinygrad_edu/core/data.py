@@ -13,9 +13,10 @@ from .. import backends
 from . import dtypes
 from .tensor import Tensor, from_host
 
-LIMITS = {d: (np.iinfo(d.numpy).min, np.iinfo(d.numpy).max) for d in dtypes.DTYPES.values() if d.category == dtypes.INTEGER}
-C_NAMES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t", "float16": "c10::Half",
-           "float32": "float"}
+LIMITS = {d: (np.iinfo(d.numpy).min, np.iinfo(d.numpy).max) for d in dtypes.DTYPES.values()
+          if d.category == dtypes.INTEGER}
+C_NAMES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t",
+           "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double"}
 
 
 def from_data(data, dtype=None, device=None, names=None):
@@ -37,11 +38,14 @@ def from_array_dtype(array):
         raise TypeError("complex numbers are not supported")
     found = dtypes.from_numpy(array.dtype)
     if not array.dtype.isnative:
-        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
+                         "byte orders is "
                          "currently not supported.")
     if any(s < 0 for s in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
-                         "supported. (You can probably work around this by making a copy of your array  with array.copy().) ")
+        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides "
+                         "are not currently "
+                         "supported. (You can probably work around this by making a copy of your array  with "
+                         "array.copy().) ")
     return found
 
 
@@ -53,7 +57,8 @@ def fits(value, dtype):
     if isinstance(value, int) and not -2 ** 63 <= value < 2 ** 64:
         raise OverflowError("int too big to convert")
     if dtype.category == dtypes.FLOATING:
-        outside = dtype.name in C_NAMES and math.isfinite(value) and abs(value) > dtypes.finfo(dtype).max
+        reach = dtypes.finfo(dtypes.float32).max if dtype.itemsize == 2 else math.inf      # beyond it torch sees inf
+        outside = math.isfinite(value) and dtypes.finfo(dtype).max < abs(value) <= reach
     else:
         outside = is_outside(value, value, dtype)
     if outside:
@@ -179,5 +184,6 @@ def plain(x, dtype):
         return float(x)
     if hasattr(x, "__index__"):
         return int(x)
-    wanted = "must be real number, not {}" if dtype.category == dtypes.FLOATING else "'{}' object cannot be interpreted as an integer"
-    raise TypeError(wanted.format(type(x).__name__))
+    name = type(x).__name__
+    raise TypeError(f"must be real number, not {name}" if dtype.category == dtypes.FLOATING else
+                    f"'{name}' object cannot be interpreted as an integer")

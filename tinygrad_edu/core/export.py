@@ -47,8 +47,8 @@ def export(*public, inplace=False, out=True):
                 setattr(Tensor, name, function)
                 registry[name] = target
                 functions[name] = with_out
-            if inplace and not name.endswith("()") and (not name.startswith("__") or name in REFLECTED):
-                inplace_twins[name.removeprefix(".")] = function
+            if inplace and not name.endswith("()") and "." not in name[1:] and (not name.startswith("__") or name in REFLECTED):
+                inplace_twins[name.removeprefix(".")] = operator if name.startswith("__") else function
         return target
     return attach
 

@@ -86,8 +86,7 @@ class FunctionNode(Node):
                                    f"{name}.backward returned it as gradient number {i}")
             if spec is None:
                 raise RuntimeError(f"function {name} returned a gradient different than None at position {i + 1}, but "
-                                   "the corresponding "
-                                   "forward input was not a Variable")
+                                   "the corresponding forward input was not a Variable")
             if edge is not None:
                 results[i] = _fitting(grad, spec, name, i)
         return results
@@ -102,15 +101,13 @@ def _fitting(grad, spec, name, i):
         lead = len(wide) - len(target)
         if lead < 0 or any(t != 1 and t != w for t, w in zip(target, wide[lead:])):
             raise RuntimeError(f"Function {name} returned an invalid gradient at index {i} - got {list(wide)} but "
-                               "expected shape "
-                               f"compatible with {list(target)}")
+                               f"expected shape compatible with {list(target)}")
         grad = grad.sum_to_size(target)
     if grad._spec.dtype is not spec.dtype:
         grad = grad.to(spec.dtype)
     if grad._spec.backend is not spec.backend:
         raise RuntimeError(f"Function {name} returned an invalid gradient at index {i} - expected device "
-                           f"{spec.backend.device} "
-                           f"but got {grad.device}")
+                           f"{spec.backend.device} but got {grad.device}")
     return grad
 
 
@@ -125,7 +122,8 @@ def once_differentiable(backward):
         if not mode.grad or not any(isinstance(g, Tensor) and g.requires_grad for g in grads):
             return results
         several = results if isinstance(results, tuple) else (results,)
-        refused = tuple(None if r is None else _Refuse.apply(r.detach().requires_grad_()) if isinstance(r, Tensor) else r for r in several)
+        refused = tuple(None if r is None else _Refuse.apply(r.detach().requires_grad_()) if isinstance(r, Tensor)
+                        else r for r in several)
         return refused if isinstance(results, tuple) else refused[0]
     return wrapper
 
@@ -142,8 +140,9 @@ class Function(metaclass=_Meta):
 
     def __init__(self, *args, **kwargs):
         import warnings
-        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on "
-                      "the class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.",
+        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
+                      "should invoke them on the class itself. Instantiating an autograd function will raise an error "
+                      "in a future version of PyTorch.",
                       DeprecationWarning, stacklevel=2)
 
     @staticmethod
@@ -153,8 +152,7 @@ class Function(metaclass=_Meta):
     @staticmethod
     def backward(ctx, *grads):
         raise NotImplementedError("You must implement either the backward or vjp method for your custom "
-                                  "autograd.Function to use it with "
-                                  "backward mode AD.")
+                                  "autograd.Function to use it with backward mode AD.")
 
     @classmethod
     def apply(cls, *args, **kwargs):
@@ -218,8 +216,7 @@ def _tie(cls, ctx, args, outputs, dirty, recording):
     for t in ctx.dirty:
         if all(t is not o for o in outputs):
             raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. "
-                               "The inputs that are "
-                               "modified inplace must all be outputs of the Function.")
+                               "The inputs that are modified inplace must all be outputs of the Function.")
         if recording and t._requires_grad and t._edge is None:
             raise RuntimeError(errors.LEAF.replace("is being", "has been"))
     tied = []
@@ -255,9 +252,8 @@ def _record(ctx, args, outputs, dirty):
         if not isinstance(o, Tensor) or id(o) in quiet or o._spec.dtype.category != dtypes.FLOATING:
             continue
         if id(o) in dirty and o._base is not None:
-            raise RuntimeError("a view was modified in place by a custom Function: mark_dirty is supported for tensors "
-                               "that are not views. "
-                               "Return a new tensor, or call the Function on the base.")
+            raise RuntimeError("a view was modified in place by a custom Function: mark_dirty is supported for "
+                               "tensors that are not views. Return a new tensor, or call the Function on the base.")
         o._edge = Output(ctx, number) if ctx._n_outputs > 1 else ctx
         o._requires_grad = False
         if o._base is not None:                    # its gradient goes through this Function: in-place writes could not be followed

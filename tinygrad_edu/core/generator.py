@@ -1,8 +1,8 @@
 """torch's CPU random numbers: the Mersenne Twister, and what torch makes of its 32-bit words.
 
 It hands out flat numpy arrays; it knows neither tensors nor where the numbers go. Uniforms, integers and permutations
-are torch's bit for bit. So are normals: torch computes float32 ones with polynomials and fused multiply-adds of its own,
-which are followed here step by step; float64 ones depend on the C library in the last bit.
+are torch's bit for bit. So are normals in float32, which torch computes with polynomials and fused multiply-adds of its
+own: they are followed here step by step. In float64 the last bit is the C library's.
 """
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from ..backends.cpu import quiet
 
 DEFAULT_SEED = 67280421310721
 WORDS = 624                                        # of the twister's state
-STATE = np.dtype([("seed", "<u8"), ("left", "<i4"), ("seeded", "<i4"), ("next", "<u8"), ("words", "<u8", WORDS), ("x", "<f8"),
-                  ("normal", "<f8"), ("rho", "<f8"), ("has_normal", "<i4"), ("pad", "<i4"), ("float_normal", "<f4"),
-                  ("has_float_normal", "<i4")])    # torch's layout of a saved state: 5056 bytes
+# torch's layout of a saved state: 5056 bytes
+STATE = np.dtype([("seed", "<u8"), ("left", "<i4"), ("seeded", "<i4"), ("next", "<u8"), ("words", "<u8", WORDS),
+                  ("x", "<f8"), ("normal", "<f8"), ("rho", "<f8"), ("has_normal", "<i4"), ("pad", "<i4"),
+                  ("float_normal", "<f4"), ("has_float_normal", "<i4")])
 f4, f8 = np.float32, np.float64
 
 
@@ -90,7 +91,7 @@ class MT19937:
         return (pairs[::2] << np.uint64(32)) | pairs[1::2]
 
     def integers(self, count, low, span, wide=None):
-        """Integers from low to low + span - 1, as int64; 64 bits are drawn for each (`wide`) from a span of 2**28 on."""
+        """Integers from low to low + span - 1, as int64; each from 64 bits (`wide`) if the span is 2**28 or more."""
         if span >= 2 ** 64:
             return self.double_words(count).view(np.int64)
         wide = span >= 2 ** 28 if wide is None else wide

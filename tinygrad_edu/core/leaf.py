@@ -41,8 +41,8 @@ class OnTape:
             if flag:
                 return
             raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a "
-                               "computed variable in a "
-                               "subgraph that doesn't require differentiation use var_no_grad = var.detach().")
+                               "computed variable in a subgraph that doesn't require differentiation use var_no_grad "
+                               "= var.detach().")
         if flag and not self.is_floating_point():
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         if flag and self._inference and not mode.inference:
@@ -72,12 +72,11 @@ class OnTape:
         if self._grad is None and not self._retains and edge_of(self) is not None:
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
-                "won't be populated "
-                "during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, "
-                "use "
-                ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you "
-                "access the leaf "
-                "Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information.", UserWarning, stacklevel=2)
+                "won't be populated during autograd.backward(). If you indeed want the .grad field to be populated "
+                "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor "
+                "by mistake, make sure you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 "
+                "for more information.", UserWarning,
+                stacklevel=2)
         return self._grad
 
     @grad.setter
@@ -90,15 +89,16 @@ class OnTape:
                 raise RuntimeError("can't assign Variable as its own grad")
             if value.dtype is not self.dtype:
                 raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{SCALAR_NAMES.get(value.dtype.name, value.dtype.name)}' to a tensor with "
-                    f"grad_dtype '{self.dtype.legacy_name}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's "
-                    "dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype "
-                    "with caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that assume they match.")
+                    "attempting to assign a gradient with dtype "
+                    f"'{SCALAR_NAMES.get(value.dtype.name, value.dtype.name)}' to a tensor with grad_dtype "
+                    f"'{self.dtype.legacy_name}'. The gradient must match the tensor's grad_dtype (defaults to the "
+                    "tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to "
+                    "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
+                    "may break downstream systems that assume they match.")
             if value.device != self.device:
                 raise RuntimeError(f"attempting to assign a gradient with device type '{value.device.type}' to a "
-                                   "tensor with device type "
-                                   f"'{self.device.type}'. Please ensure that the gradient and the tensor are on the "
-                                   "same device")
+                                   f"tensor with device type '{self.device.type}'. Please ensure that the gradient and "
+                                   "the tensor are on the same device")
             if value.shape != self.shape:
                 raise RuntimeError(f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
                                    f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same "
@@ -183,8 +183,10 @@ class OnTape:
                     raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 
 
-SCALAR_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int", "int32": "int",
-                "int16": "short int", "int8": "signed char", "uint8": "unsigned char"}      # C++'s, which torch's sentence has
+SCALAR_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+                "int64": "long int", "int32": "int",
+                "int16": "short int", "int8": "signed char",
+                "uint8": "unsigned char"}      # C++'s, which torch's sentence has
 
 
 def kind_of(x):

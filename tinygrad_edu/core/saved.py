@@ -50,10 +50,9 @@ def stale(x, version, node=None, number=0):
 def refuse_inference(x):
     if x._inference and not mode.inference:
         raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors created in "
-                           "inference mode in "
-                           "computation tracked by autograd. To work around this, you can make a clone to get a normal "
-                           "tensor and use it "
-                           "in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.")
+                           "inference mode in computation tracked by autograd. To work around this, you can make a "
+                           "clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
+                           "`torch.inference_mode()`.")
 
 
 class OpNode(Node):
@@ -68,7 +67,8 @@ class OpNode(Node):
         return results[0] if len(results) == 1 else tuple(results)
 
     def release(self):
-        if self.out is not None or any([value is not None for value in self.values]):     # else there is nothing to miss
+        if self.out is not None or any([value is not None
+                                        for value in self.values]):     # else there is nothing to miss
             self.values = self.out = FREED
 
     def unpack_inputs(self):

@@ -159,8 +159,8 @@ def check_hook_result(hook, replaced, grad):
 def check_hook_count(hook, replaced, values):
     if len(replaced) != len(values):
         name = getattr(hook, "__name__", repr(hook))
-        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(replaced)}, but expected "
-                           f"{len(values)})")
+        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(replaced)}, but "
+                           f"expected {len(values)})")
 
 
 def reachable(roots, targets):
@@ -170,7 +170,8 @@ def reachable(roots, targets):
     while stack:
         node, done = stack.pop()
         if done:
-            useful[node] = node in targets or any(edge is not None and useful.get(_end(edge), False) for edge in node.edges)
+            useful[node] = node in targets or any(edge is not None and useful.get(_end(edge), False)
+                                                  for edge in node.edges)
         elif node not in useful:
             if not isinstance(node, Node):
                 useful[node] = node in targets
@@ -344,8 +345,8 @@ def explain(node, error):
     trace = getattr(node, "trace", None)
     if trace:
         import warnings
-        warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the "
-                      f"error:\n{trace}", stacklevel=4)
+        warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n"
+                      f"{trace}", stacklevel=4)
 
 
 def check_nan(node, results):

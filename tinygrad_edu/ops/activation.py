@@ -352,7 +352,8 @@ class Gelu(Elementwise):
     """input * P(a standard normal number < input)"""
     public = "gelu"
     check  = unless("GeluKernelImpl", BOOL, INTEGER)
-    cpu    = in_double(lambda x: 0.5 * x * erfc(x * -math.sqrt(0.5)), lambda x: 0.5 * x * erfc_short(x * -math.sqrt(0.5)))
+    cpu    = in_double(lambda x: 0.5 * x * erfc(x * -math.sqrt(0.5)),
+                       short=lambda x: 0.5 * x * erfc_short(x * -math.sqrt(0.5)))
     cuda   = lambda x: 0.5 * x * math.erfc(x * -0.7071067811865476)
 
     def grad_x(g, x):

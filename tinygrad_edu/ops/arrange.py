@@ -20,7 +20,8 @@ from .views import dim_of, expand, flatten, no_names, reshape, sizes_of, unsquee
 def _windows(x):
     """(window(shape, strides, offset) into x's memory)"""
     storage, spec = x._storage, x._spec
-    return lambda shape, strides, offset: spec.backend.as_array(storage.buffer, shape, strides, x._offset + offset, spec.dtype)
+    return lambda shape, strides, offset: spec.backend.as_array(storage.buffer, shape, strides, x._offset + offset,
+                                                                spec.dtype)
 
 
 # ---- repeated
@@ -92,7 +93,8 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if repeats < 0:
         raise RuntimeError("Repeats must be non-negative")
     wide = unsqueeze(input, dim + 1)
-    return flatten(expand(wide, wide.shape[:dim + 1] + (repeats,) + wide.shape[dim + 2:]).clone().contiguous(), dim, dim + 1)
+    return flatten(expand(wide, wide.shape[:dim + 1] + (repeats,) + wide.shape[dim + 2:]).clone().contiguous(), dim,
+                   dim + 1)
 
 
 def _repeated_indices(repeats):

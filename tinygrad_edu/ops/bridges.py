@@ -84,9 +84,9 @@ Tensor.new = lambda self, *args, device=None: legacy(Tensor, args, self.dtype, d
 
 
 # ---- the same memory
-READ_ONLY = ("The given {} is not writable, and PyTorch does not support non-writable tensors. This means {}. You may want to copy the {} "
-             "to protect its data or make it writable before converting it to a tensor. This type of warning will be suppressed for the "
-             "rest of this program.")
+READ_ONLY = ("The given {} is not writable, and PyTorch does not support non-writable tensors. This means {}. You may "
+             "want to copy the {} to protect its data or make it writable before converting it to a tensor. This type "
+             "of warning will be suppressed for the rest of this program.")
 _warned = set()
 
 
@@ -101,7 +101,7 @@ def from_numpy(ndarray):
     """A tensor over the memory of a numpy array: what is written to one is seen by the other."""
     if not isinstance(ndarray, np.ndarray):
         kind = type(ndarray)
-        raise TypeError(f"expected np.ndarray (got {kind.__name__ if kind.__module__ == 'builtins' else f'numpy.{kind.__name__}'})")
+        raise TypeError(f"expected np.ndarray (got {'numpy.' * issubclass(kind, np.generic)}{kind.__name__})")
     if not ndarray.flags.writeable:                # the tensor is not either: numpy refuses to write
         _warn_read_only("NumPy array", "writing to this tensor will result in undefined behavior", "array")
     return _over(ndarray)
@@ -110,7 +110,8 @@ def from_numpy(ndarray):
 def _over(ndarray):
     dtype, step = from_array_dtype(ndarray), ndarray.itemsize
     if any(s % step for s in ndarray.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
+        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
+                         "reallocate the memory.")
     strides = tuple(s // step for s in ndarray.strides)
     if ndarray.flags.c_contiguous:
         buffer = ndarray.reshape(-1)
@@ -162,16 +163,19 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
         raise ValueError("object does not implement Python buffer protocol.") from None
     dtype, length, step = dtype_of("frombuffer", dtype), memory.nbytes, dtype.itemsize
     if memory.readonly:
-        _warn_read_only("buffer", "you can write to the underlying (supposedly non-writable) buffer using the tensor", "buffer")
+        _warn_read_only("buffer", "you can write to the underlying (supposedly non-writable) buffer using the tensor",
+                        "buffer")
     if not length or not count:
         raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
     if not 0 <= offset < length:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) minus 1")
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} "
+                         f"bytes) minus 1")
     if count > 0 and offset + count * step > length:
-        raise ValueError(f"requested buffer length ({count} * {step} bytes) after offset ({offset} bytes) must not be greater than actual "
-                         f"buffer length ({length} bytes)")
+        raise ValueError(f"requested buffer length ({count} * {step} bytes) after offset ({offset} bytes) must not be "
+                         f"greater than actual buffer length ({length} bytes)")
     if count < 0 and (length - offset) % step:
-        raise ValueError(f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element size ({step})")
+        raise ValueError(f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element "
+                         f"size ({step})")
     return finish(_over(np.frombuffer(memory, dtype.numpy, max(count, -1), offset)), requires_grad)
 
 
@@ -191,13 +195,14 @@ def from_dlpack(ext_tensor):
         def __dlpack_device__(self):
             return self.other.__dlpack_device__()
     if not hasattr(ext_tensor, "__dlpack__"):
-        raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might "
-                           "have already constructed a tensor from it once.")
+        raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only "
+                           "once, so you might have already constructed a tensor from it once.")
     found = np.from_dlpack(_Host(ext_tensor))
     if not found.flags.writeable:
         # numpy marks what it imports read-only; the memory is the other library's, and torch shares it writable
         pointer = found.__array_interface__["data"][0]
-        holder = type("_Memory", (), {"__array_interface__": {**found.__array_interface__, "data": (pointer, False)}, "keep": found})()
+        holder = type("_Memory", (), {"__array_interface__": {**found.__array_interface__, "data": (pointer, False)},
+                                      "keep": found})()
         found = np.asarray(holder)
     return _over(found)
 

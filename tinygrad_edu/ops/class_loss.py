@@ -273,7 +273,7 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, s
 
 @export("nn.functional.gaussian_nll_loss", out=False)
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
-    """Minus the log-likelihood of `target` under normal distributions with mean `input`, variance `var` (at least eps)."""
+    """Minus the log-likelihood of `target` under normal distributions of mean `input`, variance `var` (eps or more)."""
     reduction = reduction_of(reduction)
     if bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")

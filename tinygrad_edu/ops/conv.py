@@ -205,7 +205,7 @@ def convolve(count, input, weight, bias, stride, padding, dilation, groups):
 
 
 def padded_same(input, weight, stride, padding, dilation):
-    """padding='same' makes the output as large as the input; where it needs one more at the end, the input is padded."""
+    """padding='same' makes the output as large as the input; where it needs one more at the end, input is padded."""
     if padding == "valid":
         return input, (0,) * len(stride)
     if padding != "same":

@@ -132,7 +132,8 @@ def _caster(name, dtype):
     export(f".{name}")(cast)
 
 
-for _name, _dtype in (("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("long", dtypes.int64),
+for _name, _dtype in (("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),
+                      ("long", dtypes.int64),
                       ("int", dtypes.int32), ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8),
                       ("bool", dtypes.bool_), ("bfloat16", dtypes.bfloat16)):
     _caster(_name, _dtype)

@@ -40,7 +40,8 @@ def sizes_of(args, name="empty", size=None):
     if any(n < 0 for n in shape):
         if name in ("zeros", "ones"):
             raise RuntimeError(f"{name}: Dimension size must be non-negative.")
-        raise RuntimeError(f"Trying to create tensor with negative dimension {next(n for n in shape if n < 0)}: {shape}")
+        negative = next(n for n in shape if n < 0)
+        raise RuntimeError(f"Trying to create tensor with negative dimension {negative}: {shape}")
     return tuple(shape)
 
 
@@ -76,8 +77,9 @@ def invalid(name, args, *signatures, **keywords):
     """torch's TypeError for arguments that fit none of a function's signatures."""
     got = [type(a).__name__ for a in args]
     got += [f"{key}={'torch.dtype' if type(v) is dtypes.dtype else type(v).__name__}" for key, v in keywords.items()]
-    return TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(got)}), but expected one of:\n"
-                     + "\n".join(f" * ({signature})" for signature in signatures))
+    return TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(got)}), but expected "
+                     f"one "
+                     "of:\n" + "\n".join(f" * ({signature})" for signature in signatures))
 
 
 def number(x, name, argument, place):
@@ -145,20 +147,24 @@ def _family(name, value):
     """zeros, zeros_like and x.new_zeros; so for ones and empty."""
     says = "Uninitialised memory" if value is None else name.capitalize()
 
-    def make(*args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None, memory_format=None):
+    def make(*args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None,
+             memory_format=None):
         return constant(name, sizes_of(args, name, size), value, dtype, device, requires_grad, names)
 
-    def make_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+    def make_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
+                  pin_memory=False):
         need_tensor(f"{name}_like", input)
         return like(input, value, dtype, device, requires_grad, memory_format)
 
     def make_new(input, *args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
         shape = sizes_of(args, f"new_{name}", size)
-        return constant(f"new_{name}", shape, value, dtype or input.dtype, input.device if device is None else device, requires_grad)
+        return constant(f"new_{name}", shape, value, dtype or input.dtype, input.device if device is None else device,
+                        requires_grad)
 
-    for spelling, function, says_more in ((f"{name}()", make, "of a shape"), (f"{name}_like()", make_like, "shaped like `input`"),
-                                          (f".new_{name}", make_new, "of a shape, with this tensor's dtype and device")):
-        function.__name__, function.__doc__ = spelling.strip(".()"), f"{says} {says_more}."
+    for spelling, function, more in ((f"{name}()", make, "of a shape"),
+                                     (f"{name}_like()", make_like, "shaped like `input`"),
+                                     (f".new_{name}", make_new, "of a shape, with this tensor's dtype and device")):
+        function.__name__, function.__doc__ = spelling.strip(".()"), f"{says} {more}."
         export(spelling)(function)
 
 
@@ -179,7 +185,8 @@ def full(size, fill_value, *, dtype=None, layout=None, device=None, requires_gra
 
 
 @export("full_like()")
-def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
+              pin_memory=False):
     """One value everywhere, shaped like `input` and of its dtype."""
     need_tensor("full_like", input)
     return like(input, number(fill_value, "full_like", "fill_value", 2), dtype, device, requires_grad, memory_format)
@@ -188,7 +195,8 @@ def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requir
 @export(".new_full")
 def new_full(input, size, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """One value everywhere, with this tensor's dtype and device."""
-    return full(size, fill_value, dtype=dtype or input.dtype, device=input.device if device is None else device, requires_grad=requires_grad)
+    return full(size, fill_value, dtype=dtype or input.dtype, device=input.device if device is None else device,
+                requires_grad=requires_grad)
 
 
 @export("eye()")
@@ -197,7 +205,8 @@ def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False,
     m = n if m is None else m
     for letter, size in (("n", n), ("m", m)):
         if not isinstance(size, (int, np.integer)):
-            raise TypeError(f"eye(): argument '{letter}' (position {'nm'.index(letter) + 1}) must be int, not {type(size).__name__}")
+            raise TypeError(f"eye(): argument '{letter}' (position {'nm'.index(letter) + 1}) must be int, not "
+                            f"{type(size).__name__}")
         if size < 0:
             raise RuntimeError(f"{letter} must be greater or equal to 0, got {size}")
     return finish(from_host(np.eye(n, m), dtype_of("eye", dtype), backends.get_backend(device)), requires_grad)
@@ -214,10 +223,12 @@ def _no_bool(dtype, kernel):
 
 
 @export("arange()")
-def arange(*bounds, start=0, end=None, step=1, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def arange(*bounds, start=0, end=None, step=1, dtype=None, layout=None, device=None, requires_grad=False,
+           pin_memory=False):
     """start, start + step, ... below `end`. `arange(end)` starts at 0."""
     if not bounds and end is None or len(bounds) > 3:
-        raise invalid("arange", bounds, "Number end", "Number start, Number end", "Number start, Number end, Number step")
+        raise invalid("arange", bounds, "Number end", "Number start, Number end",
+                      "Number start, Number end, Number step")
     if len(bounds) == 1 and end is None:
         end = bounds[0]
     elif bounds:
@@ -244,7 +255,10 @@ def arange(*bounds, start=0, end=None, step=1, dtype=None, layout=None, device=N
 
 
 def _in_lanes(start, step, count, dtype):
-    """start + step * i, bit for bit as torch's code for AVX2: the first of each group of lanes is rounded, then the others are added."""
+    """start + step * i, bit for bit as torch's code for AVX2: the first number of each group of lanes is rounded.
+
+    The others are so many steps from there.
+    """
     kind = np.float32 if dtype.itemsize == 2 else np.float64
     i, lanes = np.arange(count), 32 // dtype.itemsize
     first = np.where(i < count // (2 * lanes) * 2 * lanes, i // lanes * lanes, i)
@@ -265,11 +279,13 @@ def _linspace(name, start, end, steps, dtype):
     """As torch: in the type itself, from both ends, so that the halves mirror each other."""
     for word, value in (("start", start), ("end", end)):
         if isinstance(value, Tensor) and value.ndim:
-            raise RuntimeError(f"{name} only supports 0-dimension{'al' if name == 'linspace' else ''} start and end tensors, but got {word} "
+            raise RuntimeError(f"{name} only supports 0-dimension{'al' if name == 'linspace' else ''} start and end "
+                               f"tensors, but got {word} "
                                f"with {value.ndim} dimension(s).")
     start, end = number(start, name, "start", 1), number(end, name, "end", 2)
     if not isinstance(steps, (int, np.integer)):
-        raise invalid(name, (start, end) if steps is None else (start, end, steps), "Number start, Number end, int steps")
+        raise invalid(name, (start, end) if steps is None else (start, end, steps),
+                      "Number start, Number end, int steps")
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype.numpy.type if dtype.category == dtypes.FLOATING else np.float64
@@ -287,7 +303,8 @@ def _linspace(name, start, end, steps, dtype):
 
 
 @export("logspace()")
-def logspace(start, end, steps=None, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def logspace(start, end, steps=None, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False,
+             pin_memory=False):
     """`base` to the powers `linspace(start, end, steps)`."""
     dtype = dtype_of("logspace", dtype)
     with np.errstate(all="ignore"):

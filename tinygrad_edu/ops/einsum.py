@@ -129,7 +129,7 @@ def check_sizes(operands, terms):
 
 
 def arranged(x, term, order):
-    """x with repeated labels reduced to their diagonal, and a dimension per label in `order`, of size one if missing."""
+    """x with repeated labels reduced to their diagonal, and a dimension per label in `order` (of size one if new)."""
     term = list(term)
     for label in dict.fromkeys(term):
         while term.count(label) > 1:

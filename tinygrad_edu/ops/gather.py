@@ -59,7 +59,8 @@ def overwrite(flat, places, values):
 class Gather(Op):
     """out[i][j] = x[index[i][j]][j], for dim = 0."""
     def cpu(x, index, *, dim):
-        return np.ascontiguousarray(x).reshape(-1)[positions(x.shape, index, dim)] if index.size else np.empty(index.shape, x.dtype)
+        return np.ascontiguousarray(x).reshape(-1)[positions(x.shape, index,
+                                                             dim)] if index.size else np.empty(index.shape, x.dtype)
     grad_x = lambda g, index, shape, dim: g.new_zeros(shape).scatter_add(dim, index, g)
 
 
@@ -162,7 +163,8 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
     if reduce is not None:
         if reduce not in ("add", "multiply"):
             raise RuntimeError("reduce argument must be either add or multiply.")
-        full = src if isinstance(src, Tensor) else filled(index.shape, number_as(src, input.dtype), input.dtype, input._spec.backend)
+        full = src if isinstance(src, Tensor) else filled(index.shape, number_as(src, input.dtype), input.dtype,
+                                                          input._spec.backend)
         return ScatterCombined.call(input, index, full, dim=dim, reduce="sum" if reduce == "add" else "prod")
     if isinstance(src, Tensor):
         return Scatter.call(input, index, src, dim=dim)
@@ -196,7 +198,8 @@ class ScatterReduce(Op):
 
     def backward(ctx, g):
         (x, index, src), dim = ctx.saved, ctx.params["dim"]
-        to_x, to_src = BACKWARD[ctx.params["reduce"]](g, x, index, src, dim, ctx.params["include_self"], ctx.unpack_out())
+        to_x, to_src = BACKWARD[ctx.params["reduce"]](g, x, index, src, dim, ctx.params["include_self"],
+                                                      ctx.unpack_out())
         if not ctx.params["include_self"]:
             to_x = to_x.scatter(dim, index, 0)
         return to_x, None, to_src
@@ -216,7 +219,8 @@ def identity(reduce, dtype):
 class ScatterCombined(Op):
     """scatter with reduce=: torch has no derivative for it, and says so when one is asked for."""
     node_name = "NotImplemented"
-    cpu = lambda x, index, src, *, dim, reduce: ScatterReduce.cpu(x, index, src, dim=dim, reduce=reduce, include_self=True)
+    cpu = lambda x, index, src, *, dim, reduce: ScatterReduce.cpu(x, index, src, dim=dim, reduce=reduce,
+                                                                  include_self=True)
 
     def backward(ctx, g):
         raise RuntimeError("derivative for aten::scatter is not implemented")
@@ -254,7 +258,8 @@ def _prod_backward(g, x, index, src, dim, include_self, out):
     return to_x, (g * others).gather(dim, index).where(alone, to_src)
 
 
-BACKWARD = {"sum": _sum_backward, "mean": _mean_backward, "amax": _extreme_backward, "amin": _extreme_backward, "prod": _prod_backward}
+BACKWARD = {"sum": _sum_backward, "mean": _mean_backward, "amax": _extreme_backward, "amin": _extreme_backward,
+            "prod": _prod_backward}
 
 
 @export("scatter_reduce", inplace=True)
@@ -298,7 +303,8 @@ def index_select(input, dim, index):
     if index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
     if not input.ndim and index.numel() != 1:
-        raise IndexError("index_select(): Index to scalar can have only 1 value, got 0 value(s)" if not index.numel() else
+        raise IndexError("index_select(): Index to scalar can have only 1 value, got 0 value(s)" if not index.numel()
+                         else
                          f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)")
     if input.ndim and not input.shape[dim] and index.numel():
         raise RuntimeError("index_select(): self indexing axis dim should be positive")
@@ -309,7 +315,8 @@ def index_select(input, dim, index):
 class IndexAdd(Op):
     """x with the slices of src added at the indices."""
     def cpu(x, index, src, *, dim, alpha):
-        return scattered(x, wide(index, src, dim), (src if alpha == 1 else src * src.dtype.type(alpha)).reshape(-1), dim, np.add.at)
+        return scattered(x, wide(index, src, dim), (src if alpha == 1 else src * src.dtype.type(alpha)).reshape(-1),
+                         dim, np.add.at)
     grad_x = lambda g: g
     grad_src = lambda g, index, shape, dim, alpha: (g.index_select(dim, index) * alpha).reshape(shape)
 

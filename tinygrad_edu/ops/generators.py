@@ -51,7 +51,8 @@ class Generator:
         if new_state.dtype is not dtypes.uint8 or not new_state.is_cpu or not new_state.is_contiguous():
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state.numel() != STATE.itemsize:
-            raise RuntimeError(f"Expected a CPUGeneratorImplState of size {STATE.itemsize} but found the input RNG state size to be "
+            raise RuntimeError(f"Expected a CPUGeneratorImplState of size {STATE.itemsize} but found the input RNG "
+                               f"state size to be "
                                f"{new_state.numel()}")
         self._stream.set_state(new_state._host().tobytes())
         return self

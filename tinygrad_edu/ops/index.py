@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from ..core import dtypes, layout
+from ..core import dtypes, errors
 from ..core.data import from_data
 from ..core.export import export
 from ..core.op import Op, number_as
@@ -203,9 +203,12 @@ def _select(x, dim, index, place):
 
 
 # ---- tensors of indices
-def prepare(x, indices, places):
-    """Indices on x's device, checked against x's shape: IndexErrors are raised here, before anything is computed."""
-    backend, ready, hosts, dim = x._spec.backend, [], [], 0
+def prepare(x, indices, places, values=None):
+    """(indices on x's device, shape of x[indices]), checked against x's shape before anything is computed.
+
+    `values`: what is to be written there; torch complains of their shape before it looks at an index.
+    """
+    backend, ready, shapes, integers, dim = x._spec.backend, [], [], [], 0
     rest = iter(indices)
     for given in places:
         if not given:
@@ -217,25 +220,44 @@ def prepare(x, indices, places):
                 raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor "
                                    f"({x.device})")
             k = k.to(x.device)
-        host = k._host()
         if k.dtype is dtypes.bool_:
-            if k.shape != x.shape[dim:dim + k.ndim]:
-                wrong = next((j for j in range(k.ndim) if k.shape[j:j + 1] != x.shape[dim + j:dim + j + 1]), 0)
-                raise IndexError(f"The shape of the mask {list(k.shape)} at index {wrong} does not match the shape of "
-                                 "the indexed tensor "
-                                 f"{list(x.shape)} at index {dim + wrong}")
-            hosts += [(int(host.sum()),)] * k.ndim
+            check_mask(k, x, dim)
+            shapes += [(int(np.count_nonzero(k._host())),)] * k.ndim
         else:
-            check_bounds(host, len(hosts), x.shape[dim])
-            hosts.append(host.shape)
+            integers.append((len(ready), len(shapes), x.shape[dim]))
+            shapes.append(tuple(k.shape))
         ready.append(k)
         dim += _consumes(k)
     try:
-        common = np.broadcast_shapes(*hosts)
+        common = np.broadcast_shapes(*shapes)
     except ValueError:
         raise IndexError("shape mismatch: indexing tensors could not be broadcast together with shapes "
-                         + ", ".join([str(list(s)) for s in hosts])) from None
-    return tuple(ready), common
+                         + ", ".join([str(list(s)) for s in shapes])) from None
+    shape = result_shape(x, ready, places, common)
+    if values is not None:
+        check_fits(values, shape)
+    for place, number, size in integers:
+        k = ready[place]
+        if 0 not in shape:
+            check_bounds(k._host(), number, size)
+        else:                                      # torch looks at no index where nothing is read
+            ready[place] = expand(k, common) if 0 in common else k * 0
+    return tuple(ready), shape
+
+
+def check_mask(mask, x, dim):
+    if mask.shape != x.shape[dim:dim + mask.ndim]:
+        wrong = next(j for j in range(mask.ndim) if mask.shape[j:j + 1] != x.shape[dim + j:dim + j + 1])
+        raise IndexError(f"The shape of the mask {list(mask.shape)} at index {wrong} does not match the shape of the "
+                         "indexed tensor "
+                         f"{list(x.shape)} at index {dim + wrong}")
+
+
+def check_fits(values, shape):
+    if errors.fits(tuple(values.shape), shape) != shape:
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
+                           "indexing result of shape "
+                           f"{list(shape)}")
 
 
 def check_bounds(host, dim, size):
@@ -289,16 +311,7 @@ Tensor.__setitem__ = _setitem
 
 @export("._index_put", inplace=True)
 def _index_put(x, indices, places, values, accumulate=False):
-    indices, common = prepare(x, indices, places)
-    shape = result_shape(x, indices, places, common)
-    try:
-        fits = layout.broadcast_shapes(tuple(values.shape), shape) == shape
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
-                           "indexing result of shape "
-                           f"{list(shape)}")
+    indices, _ = prepare(x, indices, places, values)
     if values.dtype is not x.dtype:
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {x.dtype.legacy_name} for "
                            "the destination and "

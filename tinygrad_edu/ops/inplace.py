@@ -7,10 +7,10 @@ operation either gives a correct gradient or raises torch's error; never a silen
 from __future__ import annotations
 
 import functools
-import math
 import warnings
 
 from ..core import dtypes, errors, layout, leaf, names, tape
+from ..core.data import fits
 from ..core.export import export, inplace_twins
 from ..core.mode import mode
 from ..core.op import number_as
@@ -281,7 +281,7 @@ def fill_(input, value):
         raise TypeError(f"fill_() received an invalid combination of arguments - got ({type(value).__name__}), but "
                         "expected one of:\n"
                         " * (Tensor value)\n * (Number value)")
-    return refill(input, checked_number(value, input.dtype), "FillBackward2")
+    return refill(input, fits(value, input.dtype), "FillBackward2")
 
 
 def _fill_with_tensor(x, value):
@@ -314,28 +314,9 @@ def refill(x, value, name, overlapping=True):
     return x
 
 
-C_TYPES = {"float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "int64_t",
-           "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t"}
-
-
-def checked_number(value, dtype):
-    """The number, unless the type can't hold it."""
-    if dtype is dtypes.bool_:
-        return bool(value)
-    if dtype.category == dtypes.FLOATING:
-        info = dtypes.finfo(dtype)
-        fits = not math.isfinite(value) or info.min <= value <= info.max
-    else:
-        info = dtypes.iinfo(dtype)
-        low = -info.max if dtype is dtypes.uint8 else info.min
-        fits = math.isfinite(value) and low <= value <= info.max
-    if not fits:
-        raise RuntimeError(f"value cannot be converted to type {C_TYPES[dtype.name]} without overflow")
-    return value
-
-
 # ---- in-place twins of ops
-NO_SHARING = {"index_put_", "_index_put_", "index_add_", "index_copy_", "scatter_", "scatter_add_", "scatter_reduce_", "put_", "index_fill_"}
+NO_SHARING = {"index_put_", "_index_put_", "index_add_", "index_copy_", "scatter_", "scatter_add_",
+              "scatter_reduce_", "put_", "index_fill_"}
 
 
 def tensors_in(args):
@@ -453,15 +434,18 @@ def resize_(input, *sizes, memory_format=None):
     need, have = layout.numel(shape) + input._offset, len(storage.buffer)
     if need > have:
         grown = backend.empty(need, dtype)
-        backend.copy(backend.as_array(grown, (have,), (1,), 0, dtype), backend.as_array(storage.buffer, (have,), (1,), 0, dtype))
+        backend.copy(backend.as_array(grown, (have,), (1,), 0, dtype),
+                     backend.as_array(storage.buffer, (have,), (1,), 0, dtype))
         storage.buffer = grown
     fresh = from_storage(storage, shape, layout.contiguous_strides(shape), input._offset, dtype)
     input._array, input._spec = fresh._array, fresh._spec
     return input
 
 
-TWIN_NODES = {"UnsqueezeBackward0": "UnsqueezeBackward1", "SqueezeBackward0": "SqueezeBackward3", "SqueezeBackward1": "SqueezeBackward4",
-              "SqueezeBackward2": "SqueezeBackward5", "TBackward0": "TBackward1", "TransposeBackward0": "TransposeBackward1"}
+TWIN_NODES = {"UnsqueezeBackward0": "UnsqueezeBackward1", "SqueezeBackward0": "SqueezeBackward3",
+              "SqueezeBackward1": "SqueezeBackward4",
+              "SqueezeBackward2": "SqueezeBackward5", "TBackward0": "TBackward1",
+              "TransposeBackward0": "TransposeBackward1"}
 
 
 def _geometry_twin(name, view):

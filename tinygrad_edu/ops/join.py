@@ -46,7 +46,8 @@ def assemble(op, tensors, shape, windows, gaps=False, **params):
             source = x._array if x._spec.backend is backend else backend.as_array(
                 backend.from_numpy(x._host(), x.dtype), x.shape, layout.contiguous_strides(x.shape), 0, x.dtype)
             backend.copy(backend.as_array(buffer, size, stride, offset, dtype), source)
-    out = wrap(array, layout.spec(dtype, shape, backend) if names is None else strided_spec(dtype, shape, strides, backend, names))
+    out = wrap(array, layout.spec(dtype, shape, backend) if names is None
+               else strided_spec(dtype, shape, strides, backend, names))
     if mode.grad and dtype.category == dtypes.FLOATING:
         record(op, tensors, params, out)
     return out
@@ -122,7 +123,8 @@ def stack(tensors, dim=0):
                                f"{list(x.shape)} at entry {place}")
     wide = shape[:dim] + (len(tensors),) + shape[dim:]
     strides = layout.contiguous_strides(wide)
-    return assemble(Stack, tensors, wide, [(shape, without(strides, dim), i * strides[dim]) for i in range(len(tensors))], dim=dim)
+    return assemble(Stack, tensors, wide, [(shape, without(strides, dim), i * strides[dim])
+                                           for i in range(len(tensors))], dim=dim)
 
 
 # ---- at least so many dimensions
@@ -138,7 +140,8 @@ def _atleast(name, convert):
 
 
 def _with_3(x):
-    return reshape(x, 1, 1, 1) if not x.ndim else unsqueeze(unsqueeze(x, 0), -1) if x.ndim == 1 else unsqueeze(x, -1) if x.ndim == 2 else x
+    return reshape(x, 1, 1, 1) if not x.ndim else unsqueeze(unsqueeze(x, 0),
+                                                            -1) if x.ndim == 1 else unsqueeze(x, -1) if x.ndim == 2 else x
 
 
 atleast_1d = _atleast("atleast_1d", lambda x: reshape(x, 1) if not x.ndim else x)

@@ -4,11 +4,14 @@ layer_norm, batch_norm and group_norm differ in the dimensions and in the shape 
 """
 from __future__ import annotations
 
+import numpy as np
+
 from ..core import dtypes, layout
 from ..core.export import export
 from ..core.mode import mode, no_grad
 from ..core.op import Op, common_backend
 from ..core.record import record
+from ..core.tensor import from_array
 from .matmul import check_tensors, refuse_integers
 from .views import no_names
 
@@ -25,28 +28,53 @@ class Normalized(Op):
 
     `affine` is the shape in which weight and bias meet the input. With `fixed` the statistics are given, and constant.
     """
-    cpu = lambda input, weight, bias, *, dims, eps, split, affine, mean, rstd, fixed: None       # computed by `call`
     saves = ("input", "weight")
+
+    def cpu(input, weight, bias, *, dims, eps, split, affine, fixed):
+        x = input.reshape(split)
+        count = layout.numel([split[d] for d in dims])
+        mean = np.add.reduce(x, dims, keepdims=True) / count if fixed is None else fixed[0]
+        out = x - mean
+        if fixed is None:
+            rstd = 1 / np.sqrt(np.add.reduce(out * out, dims, keepdims=True) / count + eps)
+        else:
+            rstd = fixed[1]
+        out *= rstd
+        out = out.reshape(input.shape)
+        if weight is not None:
+            out *= weight.reshape(affine)
+        if bias is not None:
+            out += bias.reshape(affine)
+        return out, mean, rstd
 
     @classmethod
     def call(cls, input, weight, bias, *, dims, eps, split, affine, fixed=None):
-        dtype = input._spec.dtype
-        common_backend((input, weight, bias))
-        with no_grad():
-            wide = input.to(dtypes.float32) if dtype.itemsize == 2 else input
-            x = wide.reshape(split)
-            mean, rstd = fixed or statistics(x, dims, eps)
-            out = ((x - mean) * rstd).reshape(input.shape)
-            if weight is not None:
-                out = out * weight.reshape(affine)
-            if bias is not None:
-                out = out + bias.reshape(affine)
-            out = out.to(dtype)
+        backend = common_backend((input, weight, bias))
+        if backend.native and input._spec.fast:
+            arrays = [x if x is None else x._array for x in (input, weight, bias)]
+            known = {"dims": dims, "eps": eps, "split": split, "affine": affine,
+                     "fixed": fixed and tuple(x._array for x in fixed)}
+            out, mean, rstd = [from_array(a, backend) for a in backend.run(cls, arrays, known)]
+        else:
+            with no_grad():
+                out, mean, rstd = cls.composed(input, weight, bias, dims, eps, split, affine, fixed)
         if mode.grad:
             params = {"dims": dims, "eps": eps, "split": split, "affine": affine, "mean": mean, "rstd": rstd,
                       "fixed": fixed}
             record(cls, (input, weight, bias), params, out)
         return out
+
+    @staticmethod
+    def composed(input, weight, bias, dims, eps, split, affine, fixed):
+        """The same out of other ops: on backends without a program, in float16, and of inputs with strides."""
+        x = (input.to(dtypes.float32) if input.dtype.itemsize == 2 else input).reshape(split)
+        mean, rstd = fixed or statistics(x, dims, eps)
+        out = ((x - mean) * rstd).reshape(input.shape)
+        if weight is not None:
+            out = out * weight.reshape(affine)
+        if bias is not None:
+            out = out + bias.reshape(affine)
+        return out.to(input.dtype), mean, rstd
 
     @staticmethod
     def backward(ctx, g):
@@ -200,6 +228,9 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     check_tensors("rms_norm", input=input)
     no_names(input, "rms_norm")
     shape = tuple(normalized_shape)
+    if weight is not None and tuple(weight.shape) != shape:
+        raise RuntimeError("Expected weight to be of same shape as normalized_shape, but got weight of shape "
+                           f"{list(weight.shape)} and normalized_shape = {list(shape)}")
     if input.ndim < len(shape):
         raise ValueError(f"Input tensor must have at least {len(shape)} dimensions, but got {input.ndim}")
     check_normalized_shape(input, shape, "")

@@ -42,18 +42,15 @@ class ConstantPadNd(Op):
                                                      value=0)
 
 
-class Copies(Op):
+def copies(input, *, indices):
     """Along each of the last dimensions the elements that `indices` name, once, often or never."""
-    def cpu(input, *, indices):
-        for dim, index in enumerate(reversed(indices), 1):
-            input = np.take(input, index, axis=-dim)
-        return input
-
-    grad_input = lambda g, shape, indices: AddedCopies.call(g, sizes=shape[len(shape) - len(indices):], indices=indices)
+    for dim, index in enumerate(reversed(indices), 1):
+        input = np.take(input, index, axis=-dim)
+    return input
 
 
 class AddedCopies(Op):
-    """Every copy added to its original: the transpose of Copies."""
+    """Every copy added to its original: the transpose of `copies`."""
     def cpu(g, *, sizes, indices):
         for dim, (size, index) in enumerate(zip(reversed(sizes), reversed(indices)), 1):
             out = np.zeros((size, *np.moveaxis(g, -dim, 0).shape[1:]), g.dtype)
@@ -61,17 +58,18 @@ class AddedCopies(Op):
             g = np.moveaxis(out, 0, -dim)
         return np.ascontiguousarray(g)
 
-    grad_g = lambda g, indices: Copies.call(g, indices=indices)
+    grad_g = lambda g, indices: PADS["replicate", 1].call(g, indices=indices)
 
 
 def copying(name):
-    """The op Copies under the name of the node that torch shows."""
-    return type(name, (Copies,), {"cpu": Copies.cpu, "grad_input": Copies.grad_input})
+    """`copies` as an op under the name of the node that torch shows."""
+    def back(g, shape, indices):
+        return AddedCopies.call(g, sizes=shape[len(shape) - len(indices):], indices=indices)
+    return type(name, (Op,), {"cpu": copies, "grad_input": back})
 
 
-PADS = {(mode, n): copying(f"{word}Pad{n}D") for mode, word in (("reflect", "Reflection"), ("replicate", "Replication"),
-                                                                ("circular", "Circular"))
-        for n in (1, 2, 3)}
+PADS = {(mode, n): copying(f"{word}Pad{n}D") for n in (1, 2, 3)
+        for mode, word in (("reflect", "Reflection"), ("replicate", "Replication"), ("circular", "Circular"))}
 
 
 @export("nn.functional.pad", out=False)
@@ -163,6 +161,14 @@ def linear_map(size, wanted, scale, align_corners):
     return out
 
 
+def wrong_count(space, given, sized):
+    what, letter = ("output size", "o") if sized else ("scale_factor", "s")
+    return ValueError(f"Input and {'output' if sized else what} must have the same number of spatial dimensions, but "
+                      f"got input with spatial dimensions of {list(space)} and {what} of {given}. Please provide input "
+                      "tensor in (N, C, d1, d2, ...,dK) format and "
+                      f"{what} in ({letter}1, {letter}2, ...,{letter}K) format.")
+
+
 @export("nn.functional.interpolate", out=False)
 def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None,
                 antialias=False):
@@ -184,12 +190,7 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     given = size if size is not None else scale_factor
     given = tuple(given) if isinstance(given, (tuple, list)) else (given,) * len(space)
     if len(given) != len(space):
-        what = "output size" if size is not None else "scale_factor"
-        form = "output size in (o1, o2, ...,oK) format" if size is not None else "scale_factor in (s1, s2, ...,sK) format"
-        raise ValueError(f"Input and {'output' if size is not None else 'scale_factor'} must have the same number of "
-                         "spatial dimensions, but "
-                         f"got input with spatial dimensions of {list(space)} and {what} of {given}. Please provide "
-                         f"input tensor in (N, C, d1, d2, ...,dK) format and {form}.")
+        raise wrong_count(space, given, size is not None)
     if mode not in SPACES or input.ndim not in (3, 4, 5):
         raise NotImplementedError(f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for "
                                   "the modes: nearest | "

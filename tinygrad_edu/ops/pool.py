@@ -17,27 +17,10 @@ from .views import no_names
 
 
 # ---- maxima
-class Picked(Op):
-    """The elements of the flattened space that `indices` name."""
-    def cpu(input, indices, *, spaces):
-        flat = input.reshape(*input.shape[:-spaces], layout.numel(input.shape[-spaces:]))
-        at = indices.reshape(*indices.shape[:-spaces], layout.numel(indices.shape[-spaces:]))
-        return np.take_along_axis(flat, at, -1).reshape(indices.shape)
-
-    grad_input = lambda g, indices, shape, spaces: Scattered.call(g, indices, size=shape, spaces=spaces)
-
-
-class Scattered(Op):
-    """Zeros of `size` with every element of g added where `indices` says: the transpose of Picked."""
-    def cpu(g, indices, *, size, spaces):
-        count, lead = layout.numel(size[-spaces:]), layout.numel(size[:-spaces])
-        rows = np.arange(lead).reshape(lead, 1) * count
-        where = (indices.reshape(lead, layout.numel(indices.shape[-spaces:])) + rows).reshape(-1)
-        out = np.zeros(lead * count, g.dtype)
-        np.add.at(out, where, g.reshape(-1))
-        return out.reshape(size)
-
-    grad_g = lambda g, indices, spaces: Picked.call(g, indices, spaces=spaces)
+def scattered(g, indices, size, spaces):
+    """Zeros of `size` with every element of g added where `indices` say, in the flattened last dimensions."""
+    zeros = g.new_zeros((*size[:-spaces], layout.numel(size[-spaces:])))
+    return zeros.scatter_add(-1, indices.flatten(-spaces), g.flatten(-spaces)).reshape(size)
 
 
 class MaxPool(Op):
@@ -61,17 +44,16 @@ class MaxPool(Op):
                 best = np.where(strange.any(1), flat.shape[1] - 1 - strange[:, ::-1].argmax(1), best)
         values = np.take_along_axis(flat, best[:, None], 1)[:, 0]
         indices = np.zeros_like(best)
-        for axis, (k, at) in enumerate(zip(kernel, np.unravel_index(best, kernel))):
-            start = np.arange(places[axis]) * stride[axis] - padding[axis]
-            indices = indices * input.shape[axis - spaces] + start.reshape(-1,
-                                                                           *[1] * (spaces - 1 - axis)) + at * dilation[axis]
+        for axis, at in enumerate(np.unravel_index(best, kernel)):
+            start = (np.arange(places[axis]) * stride[axis] - padding[axis]).reshape(-1, *[1] * (spaces - 1 - axis))
+            indices = indices * input.shape[axis - spaces] + start + at * dilation[axis]
         shape = input.shape[:-spaces] + tuple(places)
         return values.reshape(shape), indices.reshape(shape)
 
     @staticmethod
     def backward(ctx, g, _):
         _, indices = ctx.unpack_out()
-        return Scattered.call(g, indices, size=ctx.specs[0].shape, spaces=len(ctx.params["kernel"]))
+        return scattered(g, indices, ctx.specs[0].shape, len(ctx.params["kernel"]))
 
 
 class MaxPool2DWithIndices(MaxPool):
@@ -105,7 +87,7 @@ class AdaptiveMaxPool(Op):
     @staticmethod
     def backward(ctx, g, _):
         _, indices = ctx.unpack_out()
-        return Scattered.call(g, indices, size=ctx.specs[0].shape, spaces=len(ctx.params["places"]))
+        return scattered(g, indices, ctx.specs[0].shape, len(ctx.params["places"]))
 
 
 class AdaptiveMaxPool2D(AdaptiveMaxPool):
@@ -118,7 +100,7 @@ def bounds(size, places, i):
 
 
 # ---- means
-class AvgPool(Op):
+class AvgPool2D(Op):
     """The mean of every window; what is outside the input counts as zeros, or not at all."""
     def cpu(input, *, kernel, stride, padding, places, divisor, count_include_pad):
         means = window_sums(input, kernel, stride, padding, places) / divisors(
@@ -131,7 +113,7 @@ class AvgPool(Op):
 
 
 class AvgPoolBackward(Op):
-    """Every element of g spread over its window: the transpose of AvgPool."""
+    """Every element of g spread over its window: the transpose of AvgPool2D."""
     def cpu(g, *, size, kernel, stride, padding, places, divisor, count_include_pad):
         spaces = len(kernel)
         share = g / divisors(size[-spaces:], kernel, stride, padding, places, divisor, count_include_pad)
@@ -142,17 +124,13 @@ class AvgPoolBackward(Op):
             out[(..., *[slice(i, i + s * (m - 1) + 1, s) for i, s, m in zip(at, stride, places)])] += share
         return np.ascontiguousarray(out[(..., *[slice(p, p + n) for p, n in zip(padding, size[-spaces:])])])
 
-    grad_g = lambda g, kernel, stride, padding, places, divisor, count_include_pad: AvgPool.call(
+    grad_g = lambda g, kernel, stride, padding, places, divisor, count_include_pad: AvgPool2D.call(
         g, kernel=kernel, stride=stride, padding=padding, places=places, divisor=divisor,
         count_include_pad=count_include_pad)
 
 
-class AvgPool2D(AvgPool):
-    cpu, grad_input = AvgPool.cpu, AvgPool.grad_input
-
-
-class AvgPool3D(AvgPool):
-    cpu, grad_input = AvgPool.cpu, AvgPool.grad_input
+class AvgPool3D(AvgPool2D):
+    cpu, grad_input = AvgPool2D.cpu, AvgPool2D.grad_input
 
 
 def window_sums(x, kernel, stride, padding, places):

@@ -1,7 +1,7 @@
 """Random tensors, with torch's CPU numbers: `manual_seed(0); rand(3)` gives what torch gives.
 
-The numbers are made in core.generator and written here into memory, in the order of memory. They are drawn on the host on
-every device. Only what is random is here: what a layer initialises itself with stands in nn.init.
+The numbers are made in core.generator, on the host for every device, and written here into memory, in the order of
+memory. What a layer initialises itself with stands in nn.init.
 """
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def uniform_(input, from_=0.0, to=1.0, *, generator=None, **keyword):
     if low > high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     if high - low > largest:
-        raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dtype.legacy_name}>::max(), but found to={high:g} and "
+        raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dtype.legacy_name}>::max(), but found "
+                           f"to={high:g} and "
                            f"from={low:g} which result in to-from to exceed the limit")
     stream, kind = stream_of(generator, "uniform_"), kind_of(dtype)
 
@@ -81,14 +82,16 @@ def normal_(input, mean=0.0, std=1.0, *, generator=None):
     if dtype.category != dtypes.FLOATING:
         raise refuse(dtype, "normal_kernel_cpu")
     stream, kind, narrow = stream_of(generator, "normal_"), kind_of(dtype), dtype.itemsize == 2
-    return overwrite(input, "Normal", lambda count, one_by_one: stream.normal(count, mean, std, kind, one_by_one, narrow))
+    return overwrite(input, "Normal",
+                     lambda count, one_by_one: stream.normal(count, mean, std, kind, one_by_one, narrow))
 
 
 @export(".exponential_")
 def exponential_(input, lambd=1.0, *, generator=None):
     """Fill with waiting times of rate `lambd`."""
     if input.dtype.category != dtypes.FLOATING:
-        raise RuntimeError("Exponential distribution is a continuous probability distribution. dtype must be a floating point but you "
+        raise RuntimeError("Exponential distribution is a continuous probability distribution. dtype must be a "
+                           "floating point but you "
                            f"specified {input.dtype.legacy_name}")
     if not lambd > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
@@ -109,7 +112,8 @@ def random_(input, *bounds, generator=None, **keyword):
 
 
 DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
-C_NAMES = {"bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long",
+C_NAMES = {"bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int",
+           "int64": "long",
            "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double"}
 
 
@@ -154,8 +158,10 @@ def exact_bounds(low, high, dtype):
     for name, value in (("from", low), ("to - 1", high - 1)):
         if not -exact <= value <= exact:
             digits = DIGITS[dtype.name]
-            warnings.warn(f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations {C_NAMES[dtype.name]} can "
-                          "support discrete uniform distribution only within this range. This warning will become an error in version "
+            warnings.warn(f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations "
+                          f"{C_NAMES[dtype.name]} can "
+                          "support discrete uniform distribution only within this range. This warning will become an "
+                          "error in version "
                           "1.7 release, please fix the code in advance", UserWarning, stacklevel=5)
     held = lambda value: int(dtype.numpy.type(value))
     step = lambda value: 2 ** max(abs(value).bit_length() - DIGITS[dtype.name], 0)
@@ -252,32 +258,37 @@ def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, 
 
 
 # ---- numbers whose distribution is a tensor; they send zeros back, as in torch
+def _normal(mean, std, *, stream, dtype):
+    kind, narrow = kind_of(dtype), dtype.itemsize == 2
+    shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
+    scaled = not isinstance(std, np.ndarray)
+    numbers = stream.normal(math.prod(shape), 0.0, float(std) if scaled else 1.0, kind, narrow=narrow).reshape(shape)
+    numbers = numbers.astype(dtype.numpy)
+    return ((numbers if scaled else (numbers * std).astype(dtype.numpy)) + mean).astype(dtype.numpy)
+
+
 class Normal(Op):
-    """Each number with a mean and a standard deviation of its own."""
+    """Normal numbers around each of some means."""
+    cpu = _normal
     names = "unify"
     node_name = "NormalBackward1"
-
-    def cpu(mean, std, *, stream, dtype):
-        kind, narrow = kind_of(dtype), dtype.itemsize == 2
-        shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
-        scaled = not isinstance(std, np.ndarray)
-        numbers = stream.normal(math.prod(shape), 0.0, float(std) if scaled else 1.0, kind, narrow=narrow).reshape(shape)
-        numbers = numbers.astype(dtype.numpy)
-        return ((numbers if scaled else (numbers * std).astype(dtype.numpy)) + mean).astype(dtype.numpy)
     grad_mean = lambda g, shape: g.new_zeros(shape)
+
+
+class NormalOfStd(Op):
+    """Normal numbers around one mean, each with its own standard deviation."""
+    cpu = _normal
+    names = "unify"
+    node_name = "NormalBackward2"
     grad_std = lambda g, shape: g.new_zeros(shape)
 
 
-class NormalOfStd(Normal):
-    """One mean, and a tensor of standard deviations: torch counts its nodes."""
-    cpu = Normal.cpu
-    node_name = "NormalBackward2"
-
-
-class NormalOfBoth(Normal):
-    """Tensors of both."""
-    cpu = Normal.cpu
+class NormalOfBoth(Op):
+    """Normal numbers, each with its own mean and standard deviation."""
+    cpu = _normal
+    names = "unify"
     node_name = "NormalBackward3"
+    grad_mean = grad_std = lambda g, shape: g.new_zeros(shape)
 
 
 @export("normal()")
@@ -323,7 +334,8 @@ def check_probabilities(p):
         raise refuse(p.dtype, "bernoulli_tensor_cpu_p_")
     host = p._host()
     if not ((host >= 0) & (host <= 1)).all():
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, "
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
+                           "improved?  If so, "
                            "please report an enhancement request to PyTorch.)\n  a probability lies outside [0, 1]")
 
 
@@ -376,7 +388,8 @@ def _race(rows, count, stream):
             raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
         if (rows.sum(1) == 0).any():
             raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-        times = stream.exponential(rows.size).astype(f8 if rows.dtype == f8 else f4).astype(rows.dtype).reshape(rows.shape)
+        times = stream.exponential(rows.size).astype(f8
+                                                     if rows.dtype == f8 else f4).astype(rows.dtype).reshape(rows.shape)
         return np.argsort(-(rows / times), axis=1, kind="stable")[:, :count]
 
 

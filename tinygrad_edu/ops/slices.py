@@ -42,7 +42,8 @@ def _add_overlapping(out, window, g):
     backend = out._spec.backend
     places = np.arange(out.numel())
     step = places.itemsize
-    seen = np.ndarray(window.shape, places.dtype, places, window._offset * step, [s * step for s in window._spec.strides])
+    seen = np.ndarray(window.shape, places.dtype, places, window._offset * step,
+                      [s * step for s in window._spec.strides])
     host = np.zeros(out.numel(), out.dtype.numpy)
     np.add.at(host, seen.reshape(-1), backend.to_numpy(g._array).reshape(-1))
     backend.copy(out._array, backend.as_array(backend.from_numpy(host, out.dtype), out.shape,
@@ -66,7 +67,8 @@ def select(input, dim, index):
         raise IndexError(f"select(): index {index} out of range for tensor of size {list(spec.shape)} at dimension "
                          f"{dim}")
     index %= size
-    return Select.of(input, without(spec.shape, dim), without(spec.strides, dim), input._offset + index * spec.strides[dim],
+    return Select.of(input, without(spec.shape, dim), without(spec.strides, dim),
+                     input._offset + index * spec.strides[dim],
                      None if spec.names is None else without(spec.names, dim), dim=dim, index=index)
 
 
@@ -137,7 +139,8 @@ def diagonal(input, offset=0, dim1=0, dim2=1):
         raise RuntimeError("diagonal dimensions cannot be identical {}, {}".format(*given))
     rows, columns = spec.shape[dim1], spec.shape[dim2]
     count = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
-    start = input._offset + (0 if not count else offset * spec.strides[dim2] if offset >= 0 else -offset * spec.strides[dim1])
+    start = input._offset + (0 if not count else offset * spec.strides[dim2] if offset >= 0
+                             else -offset * spec.strides[dim1])
     rest = [d for d in range(input.ndim) if d not in (dim1, dim2)]
     return Diagonal.of(input, tuple([spec.shape[d] for d in rest]) + (count,),
                        tuple([spec.strides[d] for d in rest]) + (spec.strides[dim1] + spec.strides[dim2],), start,
@@ -166,7 +169,8 @@ def unfold(input, dimension, size, step):
     if not input.ndim:
         return Unfold.of(input, (size,), (1,), dimension=0, size=size, step=step)
     return Unfold.of(input, spec.shape[:dim] + (count,) + spec.shape[dim + 1:] + (size,),
-                     spec.strides[:dim] + (stride * step,) + spec.strides[dim + 1:] + (stride,), dimension=dim, size=size, step=step)
+                     spec.strides[:dim] + (stride * step,) + spec.strides[dim + 1:] + (stride,), dimension=dim,
+                     size=size, step=step)
 
 
 class AsStrided(View):
@@ -190,6 +194,8 @@ def as_strided(input, size, stride, storage_offset=None):
     offset = input._offset if storage_offset is None else storage_offset
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
+    if any(n < 0 for n in size):
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
     if any(s < 0 for s in stride):
         raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
     if offset < 0:
@@ -200,7 +206,8 @@ def as_strided(input, size, stride, storage_offset=None):
         raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
                            f"itemsize {unit} requiring a "
                            f"storage size of {need * unit} are out of bounds for storage of size {len(have) * unit}")
-    return AsStrided.of(input, size, stride, offset, geometry=(size, stride, offset), own=(input._spec.strides, input._offset))
+    return AsStrided.of(input, size, stride, offset, geometry=(size, stride, offset),
+                        own=(input._spec.strides, input._offset))
 
 
 # ---- several views at once

@@ -98,8 +98,8 @@ def erfc_positive(y):
     return where_only(y > 4, erfc_large, y, where_only(y <= 4, erfc_middle, y, np.nan))
 
 
-# erfc(y) = t exp(-y * y + polynomial(t)) with t = 1 / (1 + y / 2), for all y >= 0 at once, to 6e-9: enough for float32. The
-# form is that of Press et al., "Numerical Recipes" (1992), 6.2; these coefficients are a Chebyshev fit of degree 12.
+# erfc(y) = t exp(-y * y + polynomial(t)) with t = 1 / (1 + y / 2), for all y >= 0 at once, to 6e-9: enough for float32.
+# The form is that of Press et al., "Numerical Recipes" (1992), 6.2; the coefficients are a Chebyshev fit of degree 12.
 SHORT = (0.05476967830031992, -0.5073753131261165, 1.8539800273907054, -3.5058873522616287, 3.6426044595626093,
          -2.0110277340030316, 0.6665116757061756, -0.325489888216078, -0.05860064021710668, 0.08091932393458372,
          0.3751098298612901, 0.9999980468826005, -1.265512117748014)
@@ -110,7 +110,7 @@ def erfc_short(x):
     size = np.minimum(np.abs(x), 30)
     t = 1 / (1 + 0.5 * size)
     far = t * np.exp(polynomial(SHORT, t) - size * size)
-    return np.copysign(far, x) + 2 * (x < 0)       # far, and 2 - far where x is negative
+    return np.copysign(far, x) + 2 * np.signbit(x)  # far, and 2 - far where x is negative (-0 included: 2 - 1)
 
 
 def erf_short(x):

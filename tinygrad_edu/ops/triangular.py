@@ -9,7 +9,7 @@ from ..core.export import export
 from ..core.mode import mode, no_grad
 from ..core.op import Op
 from ..core.record import record
-from ..core.tensor import copy_of, filled, from_host
+from ..core.tensor import empty, filled, from_host
 from .slices import diagonal, embed
 from .views import reshape
 
@@ -112,7 +112,9 @@ def diag(input, diagonal=0):
     if input.ndim != 2:
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
     with no_grad():
-        out = copy_of(input.diagonal(diagonal))
+        window = input.diagonal(diagonal)
+    out = empty(window.shape, input.dtype, input._spec.backend)
+    input._spec.backend.copy(out._array, window._array)
     if mode.grad:
         record(DiagonalCopy, (input,), {"offset": diagonal}, out)
     return out

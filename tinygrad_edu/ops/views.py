@@ -300,7 +300,8 @@ def movedim(input, source, destination):
     if not input.ndim:
         return alias(input)
     rest = iter(d for d in range(input.ndim) if d not in source)
-    return permute(input, *[source[destination.index(d)] if d in destination else next(rest) for d in range(input.ndim)])
+    return permute(input, *[source[destination.index(d)] if d in destination else next(rest)
+                            for d in range(input.ndim)])
 
 
 def _T(x):
@@ -358,7 +359,8 @@ def unsqueeze(input, dim):
     spec = input._spec
     dim = layout.normalize_dim(dim, input.ndim + 1)
     stride = spec.shape[dim] * spec.strides[dim] if dim < input.ndim else 1
-    return Unsqueeze.of(input, spec.shape[:dim] + (1,) + spec.shape[dim:], spec.strides[:dim] + (stride,) + spec.strides[dim:], dim=dim)
+    return Unsqueeze.of(input, spec.shape[:dim] + (1,) + spec.shape[dim:],
+                        spec.strides[:dim] + (stride,) + spec.strides[dim:], dim=dim)
 
 
 class Squeeze(View):
@@ -452,9 +454,17 @@ def broadcast_tensors(*tensors):
 @export("broadcast_shapes()")
 def broadcast_shapes(*shapes):
     """The shape that all of `shapes` broadcast to."""
-    result = ()
-    for shape in shapes:
-        result = layout.broadcast_shapes(result, (shape,) if isinstance(shape, int) else tuple(shape))
+    result = []
+    for number, shape in enumerate(shapes):
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        result = [1] * (len(shape) - len(result)) + result
+        for back, size in enumerate(reversed(shape), 1):
+            if result[-back] == 1:
+                result[-back] = size
+            elif size not in (1, result[-back]):
+                raise RuntimeError(f"Attempting to broadcast a dimension of length {size} at {-back}! Mismatching "
+                                   "argument at index "
+                                   f"{number} had {shape}; but expected shape should be broadcastable to {result}")
     return layout.Size(result)
 
 

@@ -80,16 +80,13 @@ class Adam(Optimizer):
                     np.multiply(p, 1 - lr * decay, p)
                 else:
                     g = np.add(g, np.multiply(p, decay, s), d)
-            np.subtract(g, m, s)
-            if 1 - beta1 < 0.5:                    # m += (g - m) * (1 - beta1), from the end that is nearer
-                np.add(m, np.multiply(s, 1 - beta1, s), m)
-            else:
-                np.subtract(g, np.multiply(s, beta1, s), m)
+            np.add(np.multiply(m, beta1, m), np.multiply(g, 1 - beta1, s), m)
             np.multiply(np.multiply(g, 1 - beta2, s), g, s)
             np.add(np.multiply(v, beta2, v), s, v)
             root = np.sqrt(v if top is None else np.maximum(top, v, out=top), s)
             np.add(np.divide(root, root2, s), eps, s)
-            np.add(p, np.divide(np.multiply(m, -step_size, d), s, s), p)
+            step = np.multiply(np.divide(m, s, s), -step_size, dtype=np.float64)
+            np.add(p, step, p, casting="same_kind")    # rounded once, as fused instructions do: the book's digits
 
     def on_tensors(self, param, grad, state, group):
         beta1, beta2, lr, decay, step_size, root2 = self._numbers(state, group)
@@ -103,7 +100,7 @@ class Adam(Optimizer):
         squares.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         if group["amsgrad"]:
             squares = state["max_exp_avg_sq"].copy_(state["max_exp_avg_sq"].maximum(squares))
-        param.addcdiv_(mean, (squares.sqrt() / root2).add_(group["eps"]), value=-step_size)
+        param.add_(mean / (squares.sqrt() / root2).add_(group["eps"]), alpha=-step_size)
 
 
 class AdamW(Adam):

@@ -55,9 +55,8 @@ class Writer:
             self.put(piece)
         if size:
             self.put(struct.pack("<4sL2Q" if wide else "<4s3L", b"PK\7\10", crc, size, size))
-        narrow = min(size, LARGE)
-        self.entries.append(CENTRAL.pack(b"PK\1\2", 0, 0, flags, 0, 0, 0, crc, narrow, narrow, len(full_name),
-                                         len(wide), 0, 0, 0, 0, min(start, LARGE)) + full_name + wide)
+        self.entries.append(CENTRAL.pack(b"PK\1\2", 0, 0, flags, 0, 0, 0, crc, _narrow(size), _narrow(size), len(full_name),
+                                         len(wide), 0, 0, 0, 0, _narrow(start)) + full_name + wide)
         self.id = [_combined(self.id[0], zlib.crc32(full_name)), _combined(self.id[1], crc)]
 
     def close(self):
@@ -67,10 +66,15 @@ class Writer:
         start, count = self.place, len(self.entries)
         for entry in self.entries:
             self.put(entry)
-        size, end, narrow = self.place - start, self.place, min(count, 0xFFFF)
+        size, end, few = self.place - start, self.place, min(count, 0xFFFF)
         self.put(END64.pack(b"PK\6\6", END64.size - 12, 0x31E, 0x2D, 0, 0, count, count, size, start)
                  + LOCATOR.pack(b"PK\6\7", 0, end, 1)
-                 + END.pack(b"PK\5\6", 0, 0, narrow, narrow, min(size, LARGE), min(start, LARGE), 0))
+                 + END.pack(b"PK\5\6", 0, 0, few, few, _narrow(size), _narrow(start), 0))
+
+
+def _narrow(number):
+    """What the 32-bit field says of a number: itself, or to look into the 64-bit one."""
+    return number if number < LARGE else 0xFFFFFFFF
 
 
 def _combined(seed, value):

@@ -71,14 +71,19 @@ class Pickler(pickle._Pickler):
     def reducer_override(self, obj):
         kind = type(obj)
         if kind is Parameter:
-            return _torch("_rebuild_parameter", "torch._utils"), (obj.data, obj.requires_grad, OrderedDict())
+            extras = (state,) if (state := obj._extras()) else ()
+            name = "_rebuild_parameter_with_state" if extras else "_rebuild_parameter"
+            return _torch(name, "torch._utils"), (obj.data, obj.requires_grad, OrderedDict(), *extras)
         if issubclass(kind, Tensor):
             spec = obj._spec
             if spec.names is not None:
                 raise RuntimeError("NYI: Named tensors don't support serialization. Please drop names via "
                                    "`tensor = tensor.rename(None)` before serialization.")
-            return _torch("_rebuild_tensor_v2", "torch._utils"), (
+            made = _torch("_rebuild_tensor_v2", "torch._utils"), (
                 obj._storage, obj._offset, (*spec.shape,), (*spec.strides,), obj.requires_grad, OrderedDict())
+            if extras := obj._extras():
+                return _torch("_rebuild_from_type_v2", "torch._tensor"), (made[0], _torch("Tensor"), made[1], extras)
+            return made
         if kind is Size:
             return _torch("Size"), (tuple(obj),)
         if kind is device:

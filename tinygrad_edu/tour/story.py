@@ -110,7 +110,7 @@ def by_hand(tell):
                 loss = mse(t_p, t_c)
                 params = params - learning_rate * grad_fn(t_un, t_c, t_p, *params)
                 if epoch % 100 == 0:
-                    print('Epoch %d, Loss %f' % (epoch, float(loss)))
+                    print('Epoch %d, Loss %f' % (epoch, loss.item()))
             return params
         t_un = 0.1 * t_u
         by_hand = train_by_hand(torch.tensor([1.0, 0.0]))
@@ -140,7 +140,7 @@ def autograd(tell):
                 with torch.no_grad():
                     params -= learning_rate * params.grad
                 if epoch % 500 == 0:
-                    print('Epoch %d, Loss %f' % (epoch, float(loss)))
+                    print('Epoch %d, Loss %f' % (epoch, loss.item()))
             return params
         train_with_autograd(torch.tensor([1.0, 0.0], requires_grad=True))
         """)
@@ -158,7 +158,7 @@ def optimizers(tell):
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                losses.append(float(loss))
+                losses.append(loss.item())
                 if epoch in (100, 200, 300, 500, 1000):
                     print('Epoch %d, Loss %f' % (epoch, losses[-1]))
             return losses

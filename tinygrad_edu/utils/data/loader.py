@@ -24,10 +24,11 @@ import time
 import warnings
 import weakref
 from multiprocessing import connection as connections
+from typing import Generic
 
 from . import worker
 from .collate import default_collate, default_convert
-from .dataset import IterableDataset
+from .dataset import IterableDataset, Sample
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, random_seed
 from .worker import CHECK_INTERVAL
 
@@ -41,7 +42,7 @@ class _Endless(Sampler):
             yield None
 
 
-class DataLoader:
+class DataLoader(Generic[Sample]):
     """Iterate over it for one pass over the data set, batch by batch. Arguments and errors are torch's.
 
     `batch_size=None` yields samples as they are. `pin_memory` changes nothing. Batches always come in order, whatever
