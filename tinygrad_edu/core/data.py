@@ -16,7 +16,7 @@ from .tensor import Tensor, from_host
 LIMITS = {d: (np.iinfo(d.numpy).min, np.iinfo(d.numpy).max) for d in dtypes.DTYPES.values()
           if d.category == dtypes.INTEGER}
 C_NAMES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t",
-           "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double"}
+           "float32": "float", "float64": "double"}
 
 
 def from_data(data, dtype=None, device=None, names=None):
@@ -39,26 +39,23 @@ def from_array_dtype(array):
     found = dtypes.from_numpy(array.dtype)
     if not array.dtype.isnative:
         raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
-                         "byte orders is "
-                         "currently not supported.")
+                         "byte orders is currently not supported.")
     if any(s < 0 for s in array.strides):
         raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides "
-                         "are not currently "
-                         "supported. (You can probably work around this by making a copy of your array  with "
-                         "array.copy().) ")
+                         "are not currently supported. (You can probably work around this by making a copy of your "
+                         "array  with array.copy().) ")
     return found
 
 
 # ---- one number
 def fits(value, dtype):
     """A Python number for a dtype; torch's error where it lies outside (negative numbers wrap around in uint8)."""
-    if dtype is dtypes.bool_:
-        return bool(value)
     if isinstance(value, int) and not -2 ** 63 <= value < 2 ** 64:
         raise OverflowError("int too big to convert")
+    if dtype is dtypes.bool_:
+        return bool(value)
     if dtype.category == dtypes.FLOATING:
-        reach = dtypes.finfo(dtypes.float32).max if dtype.itemsize == 2 else math.inf      # beyond it torch sees inf
-        outside = math.isfinite(value) and dtypes.finfo(dtype).max < abs(value) <= reach
+        outside = dtype.itemsize > 2 and math.isfinite(value) and abs(value) > dtypes.finfo(dtype).max
     else:
         outside = is_outside(value, value, dtype)
     if outside:
