@@ -20,7 +20,8 @@ class Array:
     """A place in a list: where it begins, and how to walk."""
 
     def __init__(self, buffer, shape, strides, offset, dtype):
-        self.buffer, self.shape, self.strides, self.offset, self.dtype = buffer, tuple(shape), tuple(strides), offset, dtype
+        self.buffer, self.offset, self.dtype = buffer, offset, dtype
+        self.shape, self.strides = tuple(shape), tuple(strides)
 
     def places(self, shape=None):
         """The place of every element, as if the array had that shape."""

@@ -33,7 +33,7 @@ def golden(sample):
     """torch's answers to a sample."""
     found = goldens().get(sample.key)
     assert found is not None, f"there is no recorded answer for {sample.key}: {RECORD}"
-    assert found[0] == measure.fingerprint(sample), f"the inputs of {sample.key} have changed since torch's answer was recorded: {RECORD}"
+    assert found[0] == measure.fingerprint(sample), f"the inputs of {sample.key} have changed since then: {RECORD}"
     return found[1]
 
 
@@ -69,8 +69,9 @@ def check_case(sample, case, arrays, device):
     right = golden(sample)[case]
     mine = measure.answer(te, sample, case, arrays, device)
     if "error" in right:
-        assert "error" in mine, f"{case}: torch refuses ({right['error']}: {right['message']}); this gave {mine['outputs']}"
-        assert mine["error"] == right["error"], f"{case}: torch raises {right['error']}: {right['message']}; this {mine}"
+        refusal = f"{right['error']}: {right['message']}"
+        assert "error" in mine, f"{case}: torch refuses ({refusal}); this gave {mine['outputs']}"
+        assert mine["error"] == right["error"], f"{case}: torch raises {refusal}; this {mine}"
         return
     assert "error" not in mine, f"{case}: {mine['error']}: {mine['message']}; torch gives {right['outputs']}"
     same_outputs(mine["outputs"], right["outputs"], case, sample)

@@ -144,7 +144,7 @@ def test_transposed():
 def test_broadcast_dimension_not_summed():
     x, y = leaf(2, 3), leaf(3, seed=1)
     text = cause_of(wrong(lambda x, y: x * y, lambda g, x, y: (g * y, (g * x).select(0, 0))), x, y)
-    assert "a broadcast dimension was not summed: the input is repeated along dimension 0 of the output (size 2)" in text
+    assert "a broadcast dimension was not summed: the input is repeated along dimension 0 of the output" in text
     text = cause_of(wrong(lambda x, y: x * y, lambda g, x, y: (g * y, (g * x).sum(0) / 2)), x, y)
     assert "half" in text
 
@@ -161,7 +161,8 @@ def test_missing_accumulation():
         return te.tensor(out)
     assert "missing accumulation" in cause_of(wrong(pick, assign), x)
     mask = te.tensor([1.0, 0.0, 1.0], dtype=te.float64)
-    assert "missing contributions: elements [1] of the input get no gradient" in cause_of(wrong(lambda x: x * x, lambda g, x: 2 * g * x * mask), x)
+    text = cause_of(wrong(lambda x: x * x, lambda g, x: 2 * g * x * mask), x)
+    assert "missing contributions: elements [1] of the input get no gradient" in text
 
 
 def test_cut_graphs():

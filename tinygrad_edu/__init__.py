@@ -17,6 +17,7 @@ from .core.layout import Size
 from .core.mode import (enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
                         set_grad_enabled)
 from .core.tensor import Tensor
+from .ops import return_types
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,8 @@ def __getattr__(name):
         return found
     if name == "bfloat16":
         return _dtypes.bfloat16()
+    if name in _functions:                         # an op that was exported after this module was made
+        return _functions[name]
     raise AttributeError(f"module 'tinygrad_edu' has no attribute '{name}'")
 
 

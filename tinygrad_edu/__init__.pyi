@@ -79,7 +79,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
 def addmv(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * (mat @ vec)"""
     ...
-def addr(input, other, *, alpha=1) -> Tensor:
+def addr(input, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * the outer product of two vectors"""
     ...
 def adjoint(input) -> Tensor:
@@ -124,7 +124,7 @@ def arcsinh(input, *, out=None) -> Tensor:
 def arctan(input, *, out=None) -> Tensor:
     """The angle in [-pi/2, pi/2] with this tangent."""
     ...
-def arctan2(input, *, out=None) -> Tensor:
+def arctan2(input, other, *, out=None) -> Tensor:
     """The angle of the point (other, input), in [-pi, pi]; flat at the origin."""
     ...
 def arctanh(input, *, out=None) -> Tensor:
@@ -160,7 +160,7 @@ def asinh(input, *, out=None) -> Tensor:
 def atan(input, *, out=None) -> Tensor:
     """The angle in [-pi/2, pi/2] with this tangent."""
     ...
-def atan2(input, *, out=None) -> Tensor:
+def atan2(input, other, *, out=None) -> Tensor:
     """The angle of the point (other, input), in [-pi, pi]; flat at the origin."""
     ...
 def atanh(input, *, out=None) -> Tensor:
@@ -470,7 +470,7 @@ def gcd(input, other, *, out=None) -> Tensor:
 def ge(input, other, *, out=None) -> Tensor:
     """input >= other"""
     ...
-def ger(input, other, *, out=None) -> Tensor:
+def ger(input, vec2) -> Tensor:
     """All products of an element of `input` with one of `vec2`: (n) and (m) -> (n, m)."""
     ...
 def get_printoptions() -> Tensor:
@@ -737,7 +737,7 @@ def narrow_copy(input, dim, start, length) -> Tensor:
 def ne(input, other, *, out=None) -> Tensor:
     """input != other"""
     ...
-def neg(input, other, *, out=None) -> Tensor:
+def neg(input, *, out=None) -> Tensor:
     """-input"""
     ...
 def negative(input, *, out=None) -> Tensor:

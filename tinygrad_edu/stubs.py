@@ -1,12 +1,13 @@
 """Writes the .pyi files that editors complete `x.` and the modules' names from: `python -m tinygrad_edu.stubs`.
 
-Functions and methods are attached while tinygrad_edu is imported, where no editor can see it; so they are written down here as
-plain definitions. It looks at the finished library only, and nothing imports it.
+Functions and methods are attached while tinygrad_edu is imported, where no editor can see it; so they are written down
+here as plain definitions. It looks at the finished library only, and nothing imports it.
 """
 from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import sys
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -81,11 +82,8 @@ def default_of(parameter):
     value = parameter.default
     if value is parameter.empty:
         return ""
-    return f"={value!r}" if value is None or isinstance(value, (bool, int, float, str)) and value == value and abs_finite(value) else "=..."
-
-
-def abs_finite(value):
-    return isinstance(value, str) or abs(value) < float("inf")
+    plain = value is None or isinstance(value, (bool, int, str)) or isinstance(value, float) and math.isfinite(value)
+    return f"={value!r}" if plain else "=..."
 
 
 def definition(name, function, parameters, indent="", returns=None):
@@ -133,7 +131,7 @@ def tensor_stub():
              f"{INDENT}def __init__(self, *data, dtype=None, device=None, requires_grad: builtins.bool = False) -> "
              "None: ...", *methods(), ""]
     module = importlib.import_module("tinygrad_edu.core.tensor")
-    for name, value in vars(module).items():       # the engine's own helpers, so that its files can be read in an editor, too
+    for name, value in vars(module).items():       # for editors in which the engine's files are read
         if isinstance(value, FunctionType) and value.__module__ == module.__name__:
             lines.append(definition(name, None, parameters_of("", value), returns="Any"))
         elif name in getattr(module, "__all__", ()) and not isinstance(value, (FunctionType, type)):

@@ -4,6 +4,7 @@ Like measure.py it drives torch and tinygrad_edu alike; record.py keeps torch's 
 """
 from __future__ import annotations
 
+import itertools
 import operator
 import warnings
 
@@ -32,12 +33,12 @@ def operands(torch, dtypes):
     return found
 
 
-def outcome(compute):
+def outcome(operation, *makers):
     """The dtype of the result, or the first line of torch's refusal."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = compute()
+            result = operation(*[make() for make in makers])
     except REFUSALS as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0]}"
     return str(getattr(result, "dtype", result)).removeprefix("torch.")
@@ -45,23 +46,20 @@ def outcome(compute):
 
 def table(torch, dtypes=DTYPES):
     """{"operation left right": dtype or refusal} for all pairs in which at least one is a tensor."""
-    made = operands(torch, dtypes)
-    found = {}
-    for left, make_left in made.items():
-        for right, make_right in made.items():
-            if left in NUMBERS and right in NUMBERS:
-                continue
-            found[f"result_type {left} {right}"] = outcome(lambda: torch.result_type(make_left(), make_right()))
-            for name, operation in OPERATIONS.items():
-                if name == "ipow" and left.startswith("bool") and right.startswith("bool"):
-                    continue                       # torch complains of the shape before it looks at the dtype
-                if not (name.startswith("i") and left in NUMBERS):
-                    found[f"{name} {left} {right}"] = outcome(lambda: operation(make_left(), make_right()))
-    for left in dtypes:
-        for right in dtypes:
-            a, b = getattr(torch, left), getattr(torch, right)
-            found[f"can_cast {left} {right}"] = outcome(lambda: torch.can_cast(a, b))
-            found[f"promote_types {left} {right}"] = outcome(lambda: torch.promote_types(a, b))
+    made, found = operands(torch, dtypes), {}
+    for left, right in itertools.product(made, made):
+        if left in NUMBERS and right in NUMBERS:
+            continue
+        found[f"result_type {left} {right}"] = outcome(torch.result_type, made[left], made[right])
+        for name, operation in OPERATIONS.items():
+            if name == "ipow" and left.startswith("bool") and right.startswith("bool"):
+                continue                           # torch complains of the shape before it looks at the dtype
+            if not (name.startswith("i") and left in NUMBERS):
+                found[f"{name} {left} {right}"] = outcome(operation, made[left], made[right])
+    for left, right in itertools.product(dtypes, dtypes):
+        for rule in (torch.can_cast, torch.promote_types):
+            found[f"{rule.__name__} {left} {right}"] = outcome(lambda rule=rule, a=left, b=right:
+                                                               rule(getattr(torch, a), getattr(torch, b)))
     return found
 
 

@@ -1,6 +1,6 @@
 """Small programs, run with torch and with tinygrad_edu: both must say the same.
 
-Each is a function of the module (`torch`, whichever it is) that yields what it finds: tensors, numbers, texts, refusals.
+Each is a function of the module (`torch`, whichever it is) that yields what it finds: tensors, numbers, refusals.
 `python -m tests.goldens.record` keeps what torch yields.
 """
 from __future__ import annotations

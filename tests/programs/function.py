@@ -63,22 +63,26 @@ def with_setup_context(torch):
     yield x.grad, y.grad, a.grad_fn is b.grad_fn, a.output_nr, b.output_nr
 
 
+def seen_by_backward(torch, materialize):
+    seen = []
+
+    def forward(ctx, x):
+        ctx.set_materialize_grads(materialize)
+        return x * 2, x * 3
+
+    def backward(ctx, g, h):
+        seen.append((None if g is None else g.tolist(), None if h is None else h.tolist()))
+        return g if h is None else h
+    x = leaf(torch, 1.0, 2.0)
+    a, b = make(torch, forward, backward).apply(x)
+    b.sum().backward()
+    return seen, x.grad
+
+
 @program
 def unused_outputs(torch):
-    for materialize in (True, False):
-        seen = []
-
-        def forward(ctx, x):
-            ctx.set_materialize_grads(materialize)
-            return x * 2, x * 3
-
-        def backward(ctx, g, h):
-            seen.append((None if g is None else g.tolist(), None if h is None else h.tolist()))
-            return g if h is None else h
-        x = leaf(torch, 1.0, 2.0)
-        a, b = make(torch, forward, backward).apply(x)
-        b.sum().backward()
-        yield seen, x.grad
+    yield seen_by_backward(torch, True)
+    yield seen_by_backward(torch, False)
 
 
 @program

@@ -2,10 +2,10 @@
 
     sample("mul", "torch.mul(x, y)", x=normal(3, 4), y=normal(4))
 
-An expression is evaluated with `torch` bound to tinygrad_edu or to torch itself, and each input to a tensor; its value is
-a tensor, a tuple of tensors or something Python can compare. Inputs are drawn from a generator seeded by the sample's own text, so
-that recordings stay valid whatever is added beside them, and then rounded to float16: one recorded answer serves every dtype.
-After adding lines: `python -m tests.goldens.record` (needs torch).
+An expression is evaluated with `torch` bound to tinygrad_edu or to torch itself, and each input to a tensor; its value
+is a tensor, a tuple of tensors or something Python can compare. Inputs are drawn from a generator seeded by the
+sample's own text, so that recordings stay valid whatever is added beside them, and then rounded to float16: one
+recorded answer serves every dtype. After adding lines: `python -m tests.goldens.record` (needs torch).
 """
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sample:
     op: str                                        # torch's name of the function
     expression: str
     inputs: dict = field(default_factory=dict)
-    dtypes: tuple = EVERY                          # the forward in each of these is equal to torch's, or refused as torch refuses it
+    dtypes: tuple = EVERY                          # in each of these the result is torch's, or refused as torch does
     second: bool = True                            # whether gradgradcheck makes sense
     exact: bool = False                            # bit for bit equal to torch, instead of to rounding
     node: bool = True                              # whether grad_fn has torch's name

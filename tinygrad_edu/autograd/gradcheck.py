@@ -24,14 +24,14 @@ class GradcheckError(RuntimeError):
 
 
 def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0,
-              check_undefined_grad=True,
-              check_grad_dtypes=False, check_batched_grad=False, check_batched_forward_grad=False,
-              check_forward_ad=False,
-              check_backward_ad=True, fast_mode=False, masked=None):
-    """True if the gradients of `func(*inputs)` agree with central finite differences; else GradcheckError, with a diagnosis.
+              check_undefined_grad=True, check_grad_dtypes=False, check_batched_grad=False,
+              check_batched_forward_grad=False, check_forward_ad=False, check_backward_ad=True, fast_mode=False,
+              masked=None):
+    """True if the gradients of `func(*inputs)` agree with finite differences; else GradcheckError, with reasons.
 
-    The inputs that are checked are those that require a gradient; they should be float64. `fast_mode` and `check_undefined_grad`
-    are accepted and change nothing: the whole Jacobian is compared in any case, of each output while the others are unused.
+    The inputs that are checked are those that require a gradient; they should be float64. `fast_mode` and
+    `check_undefined_grad` are accepted and change nothing: the whole Jacobian is compared in any case, of each output
+    while the others are unused.
     """
     if not check_backward_ad and not check_forward_ad:
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
@@ -53,9 +53,9 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
 
 def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3, gen_non_contig_grad_outputs=False,
                   raise_exception=True, nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False,
-                  check_batched_grad=False,
-                  check_fwd_over_rev=False, check_rev_over_rev=True, fast_mode=False, masked=False):
-    """gradcheck of the gradient itself, as a function of the inputs and of `grad_outputs` (random ones if not given)."""
+                  check_batched_grad=False, check_fwd_over_rev=False, check_rev_over_rev=True, fast_mode=False,
+                  masked=False):
+    """gradcheck of the gradient itself, as a function of the inputs and of `grad_outputs` (random if not given)."""
     inputs = _tuple(inputs)
     if not check_fwd_over_rev and not check_rev_over_rev:
         raise AssertionError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True")
@@ -74,9 +74,7 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
         return tuple(g for g in found if g is not None)
 
     return gradcheck(first_gradients, inputs + grad_outputs, eps=eps, atol=atol, rtol=rtol,
-                     raise_exception=raise_exception,
-                     nondet_tol=nondet_tol, check_undefined_grad=check_undefined_grad,
-                     check_grad_dtypes=check_grad_dtypes,
+                     raise_exception=raise_exception, nondet_tol=nondet_tol, check_grad_dtypes=check_grad_dtypes,
                      check_batched_grad=check_batched_grad, check_forward_ad=check_fwd_over_rev,
                      check_backward_ad=check_rev_over_rev)
 
@@ -137,7 +135,7 @@ class _Check:
 
     def run(self):
         every = _tuple(self.func(*self.inputs))
-        kept = [n for n, o in enumerate(every) if isinstance(o, Tensor) and o.is_floating_point()]
+        kept = floating(every)
         numeric = [self.numeric_jacobian(x, kept) for x in self.wanted]    # [input][output] -> matrix
         outputs = [(n, every[n]) for n in kept]
         for place, (_, out) in enumerate(outputs):
@@ -248,18 +246,19 @@ class _Check:
     def cause(self, a, n, i, place, out, reached, row):
         """Hypotheses that need the function again, around those that need only the numbers."""
         x = self.wanted[i]
-        kept = [k for k,
-                o in enumerate(_tuple(self.func(*self.inputs))) if isinstance(o, Tensor) and o.is_floating_point()]
+        kept = floating(_tuple(self.func(*self.inputs)))
         first, second = ([_numbers(_tuple(self.func(*self.inputs))[k]) for k in kept] for _ in range(2))
         if any(not np.array_equal(f, s, equal_nan=True) for f, s in zip(first, second)):
-            return "the function gives different results for the same input: does it draw random numbers (dropout), or keep state?"
+            return ("the function gives different results for the same input: does it draw random numbers (dropout), or "
+                    "keep state?")
         if x.dtype is not dtypes.float64:
             wide = self.numeric_jacobian(x, kept, eps=1e-2)[place]
             if diagnose.same(a, wide, 1e-2, 3e-2):
                 return (f"the input is {x.dtype}: {self.eps:g} is below its rounding. With steps of 1e-2 both agree; "
                         "check in float64 (`x.double()`)")
         if not reached:
-            return "the output does not hang on this input on the tape (`.detach()`, `.data`, `.item()`, numpy, `no_grad`, a wrong variable?)"
+            return ("the output does not hang on this input on the tape (`.detach()`, `.data`, `.item()`, numpy, "
+                    "`no_grad`, a wrong variable?)")
         kink = self.kink(x, kept, place, row, first[place])
         if kink:
             return kink
@@ -286,6 +285,11 @@ class _Check:
                 raise GradcheckError("backward not multiplied by grad_output\n"
                                      f"{self.name(i)}: its gradient is not zero although that of every output is; "
                                      "every term of a backward must be multiplied by the incoming gradient")
+
+
+def floating(outputs):
+    """The places of the outputs that can have a derivative."""
+    return [n for n, o in enumerate(outputs) if isinstance(o, Tensor) and o.is_floating_point()]
 
 
 def indices(x):

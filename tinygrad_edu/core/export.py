@@ -47,10 +47,17 @@ def export(*public, inplace=False, out=True):
                 setattr(Tensor, name, function)
                 registry[name] = target
                 functions[name] = with_out
-            if inplace and not name.endswith("()") and "." not in name[1:] and (not name.startswith("__") or name in REFLECTED):
+            if inplace and has_twin(name):
                 inplace_twins[name.removeprefix(".")] = operator if name.startswith("__") else function
+                if hasattr(Tensor, "_attach_twin"):    # an op that is added later
+                    Tensor._attach_twin(name.removeprefix("."))
         return target
     return attach
+
+
+def has_twin(name):
+    """Whether `name_` (or `__iname__`) is something that torch has beside `name`."""
+    return name in REFLECTED if name.startswith("__") else not name.endswith("()") and "." not in name[1:]
 
 
 def taking_axis(function):

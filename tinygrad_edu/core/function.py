@@ -256,7 +256,7 @@ def _record(ctx, args, outputs, dirty):
                                "tensors that are not views. Return a new tensor, or call the Function on the base.")
         o._edge = Output(ctx, number) if ctx._n_outputs > 1 else ctx
         o._requires_grad = False
-        if o._base is not None:                    # its gradient goes through this Function: in-place writes could not be followed
+        if o._base is not None:                    # in-place writes through it could not be followed
             o._view_of, o._edge_version = "function", version_of(o)
 
 

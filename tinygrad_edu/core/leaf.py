@@ -22,7 +22,7 @@ class OnTape:
     _base = None                                   # of a view: the tensor that it is a view of, never itself a view
     _edge = None                                   # where a gradient for this tensor must be sent
     _edge_version = 0                              # of a view: the storage's version when `_edge` was made
-    _view_of = None                                # of a view: a sentence part that tells how it was made, if in-place is refused
+    _view_of = None                                # of a view: how it was made, if that forbids in-place
     _requires_grad = False                         # of a leaf
     _grad = None
     _hooks = None                                  # of a leaf: {id: hook}

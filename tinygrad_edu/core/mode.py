@@ -14,7 +14,7 @@ class _Mode(threading.local):
     """Per thread: is the tape recording? may what is computed ever be recorded?"""
     grad = True
     inference = False
-    wish = False                                   # what the switches say in inference mode, where nothing is recorded in any case
+    wish = False                                   # what the switches say in inference mode, which never records
 
 
 mode = _Mode()

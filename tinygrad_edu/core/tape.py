@@ -26,7 +26,7 @@ class Node:
     __slots__ = ("edges", "number", "__dict__", "__weakref__")
     watchers = None                                # hooks, once there are any
     n_outputs = 1
-    fresh = False                                  # whether no two results of backward share memory, unless they are g itself
+    fresh = False                                  # whether backward's results share no memory, but for g itself
 
     def backward(self, *grads):
         raise NotImplementedError

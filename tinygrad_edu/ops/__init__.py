@@ -3,10 +3,9 @@
 A formula that needs an op to its right calls it as a method of the gradient, which is looked up when it runs.
 """
 from ..core import printing  # noqa: F401  (attaches repr)
-from . import (  # noqa: I001  (the order is the point)
-    views, slices, named, convert, create, bridges, types, arithmetic, power, math, special, compare, choose, activation, return_types, reduce, extreme, variance, norm, scan,
-    sort, counting, softmax, matmul, linear, einsum, join, arrange, index, gather, masked, triangular, conv, pad, pool, normalize, embedding,
-    loss, class_loss, attention, inplace, generators, random, dropout,
+from . import (
+    views, slices, named, convert, create, bridges, types, arithmetic, power, math, special, compare, choose,
+    activation, return_types, reduce, extreme, variance, norm, scan, sort, counting, softmax, matmul, linear, einsum,
+    join, arrange, index, gather, masked, triangular, conv, pad, pool, normalize, embedding, loss, class_loss,
+    attention, inplace, twins, generators, random, dropout,
 )
-
-inplace.attach_twins()

@@ -7,20 +7,16 @@ operation either gives a correct gradient or raises torch's error; never a silen
 from __future__ import annotations
 
 import functools
-import warnings
 
 from ..core import dtypes, errors, layout, leaf, names, tape
 from ..core.data import fits
-from ..core.export import export, inplace_twins
+from ..core.export import export
 from ..core.mode import mode
 from ..core.op import number_as
 from ..core.record import fit
 from ..core.saved import short_name
 from ..core.tape import Node, Output, next_number
-from ..core.tensor import Tensor, copy_of, edge_of, filled, from_host, from_storage, new, receiver, strided_spec
-from . import views
-from .create import sizes_of
-from .named import rename
+from ..core.tensor import Tensor, copy_of, edge_of, filled, from_host, new, receiver, strided_spec
 from .slices import AsStrided
 
 
@@ -32,9 +28,8 @@ def check_writable(x, others=(), overlapping=False):
     """
     if x._inference and not mode.inference:
         raise RuntimeError("Inplace update to inference tensor outside InferenceMode is not allowed.You can make a "
-                           "clone to get a normal "
-                           "tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more "
-                           "details.")
+                           "clone to get a normal tensor before doing inplace update.See "
+                           "https://github.com/pytorch/rfcs/pull/17 for more details.")
     recording = mode.grad and (x.requires_grad or any([y.requires_grad for y in others]))
     if recording:
         if x._base is not None:
@@ -48,8 +43,7 @@ def check_writable(x, others=(), overlapping=False):
             edge_of(y)                             # a view that can't take a fresh look at its base says so now
     if not overlapping and layout.overlaps(x._spec.shape, x._spec.strides):
         raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
-                           "memory location. Please "
-                           "clone() the tensor before performing the operation.")
+                           "memory location. Please clone() the tensor before performing the operation.")
     return recording
 
 
@@ -58,33 +52,31 @@ def refuse_view(x, changed):
     edge, made = x._edge, x._view_of
     node = edge.node if edge.__class__ is Output else edge
     output = node and f"Output {x.output_nr} of {short_name(node)} is a view"
-    if made == "function":
-        return RuntimeError(f"{output} and {changed} modified inplace. This view was created inside a custom Function (or because an input was "
-                            "returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated "
-                            "with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
-                            "cloning the output of the custom Function.")
-    if made == "multi" and node:
+    if node and made in ("multi", "function"):
         text = f"{output} and {changed} modified inplace."
     else:
-        where = "in normal mode" if made == "inference" else "with grad mode enabled"
         text = (f"{output} of a view which was" if node else "A view was") + (
-            f" created in {'inference' if made == 'inference' else 'no_grad'} mode and {changed} modified inplace "
-            f"{where}.")
-    if made == "multi":
-        return RuntimeError(f"{text} This view is the output of a function that returns multiple views. Such functions "
-                            "do not allow the "
-                            "output views to be modified inplace. You should replace the inplace operation by an "
-                            "out-of-place one.")
-    return RuntimeError(f"{text} Given that this use case is ambiguous and error-prone, it is forbidden. You can "
-                        "clarify your code by "
-                        "moving both the view and the inplace either both inside the "
-                        f"{made}{'_mode' if made == 'inference' else ''} block "
-                        "(if you don't want the inplace to be tracked) or both outside (if you want the inplace to be "
-                        "tracked).")
+            f" created in inference mode and {changed} modified inplace in normal mode." if made == "inference" else
+            f" created in no_grad mode and {changed} modified inplace with grad mode enabled.")
+    return RuntimeError(f"{text} {ADVICE[made]}")
+
+
+ADVICE = {
+    "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the output "
+             "views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
+    "function": "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
+                "logic to handle view+inplace would override the custom backward associated with the custom Function, "
+                "leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of "
+                "the custom Function.",
+    **{made: "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
+             f"both the view and the inplace either both inside the {block} block (if you don't want the inplace to be "
+             "tracked) or both outside (if you want the inplace to be tracked)."
+       for made, block in (("no_grad", "no_grad"), ("inference", "inference_mode"))},
+}
 
 
 def refuse_overlap(x, other, whole=False):
-    """torch's error where `other`, which is read while x is written, shares a part of x's memory (or `whole`: any of it)."""
+    """torch's error where `other`, which is read while x is written, shares a part of its memory (`whole`: any of it)."""
     if other is x and not whole or other is not x and (x._storage_ is None or other._storage_ is not x._storage_):
         return
     if not (x.numel() and other.numel() and is_dense(x) and is_dense(other)):
@@ -92,9 +84,8 @@ def refuse_overlap(x, other, whole=False):
     mine, others = (x._offset, x._offset + x.numel()), (other._offset, other._offset + other.numel())
     same = mine == others and x._spec.strides == other._spec.strides
     if mine[0] < others[1] and others[0] < mine[1] and (whole or not same):
-        raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer "
-                           "to a single memory "
-                           "location. Please clone() the tensor before performing the operation.")
+        raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                           "single memory location. Please clone() the tensor before performing the operation.")
 
 
 def is_dense(x):
@@ -279,8 +270,7 @@ def fill_(input, value):
         return _fill_with_tensor(input, value)
     if not isinstance(value, (bool, int, float)):
         raise TypeError(f"fill_() received an invalid combination of arguments - got ({type(value).__name__}), but "
-                        "expected one of:\n"
-                        " * (Tensor value)\n * (Number value)")
+                        "expected one of:\n * (Tensor value)\n * (Number value)")
     return refill(input, fits(value, input.dtype), "FillBackward2")
 
 
@@ -302,7 +292,7 @@ def zero_(input):
 
 
 def refill(x, value, name, overlapping=True):
-    """x's elements become a number, or those of an array: constants, which send no gradient anywhere. Also for random numbers."""
+    """x's elements become a number, or those of an array: constants, which send no gradient anywhere."""
     recording = check_writable(x, (), overlapping)
     if isinstance(value, (bool, int, float)) or not getattr(value, "ndim", 1):
         x._spec.backend.fill(x._array, number_as(value, x.dtype))
@@ -312,173 +302,3 @@ def refill(x, value, name, overlapping=True):
     if recording:
         put_on_tape(x, None, name=name)
     return x
-
-
-# ---- in-place twins of ops
-NO_SHARING = {"index_put_", "_index_put_", "index_add_", "index_copy_", "scatter_", "scatter_add_",
-              "scatter_reduce_", "put_", "index_fill_"}
-
-
-def tensors_in(args):
-    """Tensors among arguments, also inside tuples of them."""
-    for a in args:
-        if isinstance(a, Tensor):
-            yield a
-        elif isinstance(a, (tuple, list)):
-            yield from tensors_in(a)
-
-
-def snapshot(x):
-    """x's value now, in memory of its own, at x's place on the tape: what an in-place op's formula may need later."""
-    out = copy_of(x)
-    if x._spec.names is not None:
-        take_names(out, x)
-    out._edge = receiver(x)
-    return out
-
-
-def in_place(function, name):
-    """The twin `name_` of an op or a function: the same value, written into the first argument."""
-    operator = name.startswith("__")
-
-    def method(self, *args, **kwargs):
-        others = list(tensors_in((*args, *kwargs.values())))
-        recording = check_writable(self, others)
-        for other in others:
-            refuse_overlap(self, other, name in NO_SHARING)
-        old = snapshot(self) if recording else self
-        result = function(old, *args, **kwargs)
-        if result is NotImplemented:
-            if operator:
-                return result
-            raise TypeError(f"{name}(): argument 'other' (position 1) must be Tensor, not {type(args[0]).__name__}")
-        check_result(self, result)
-        if result is old:
-            return self
-        overwrite(self, result._array)
-        if recording and self.is_floating_point():
-            edge = receiver(result)
-            adopt_output(self, result, edge)
-            put_on_tape(self, edge, result._spec)
-        return self
-    method.__name__ = name
-    method.__doc__ = f"In-place version of `{name.strip('_') if operator else name[:-1]}`."
-    return method
-
-
-def adopt_output(x, result, edge):
-    """A node that saved the result as its output looks at x's memory from now on, so that later writes are noticed."""
-    out = getattr(edge, "out", None)
-    if isinstance(edge, Node) and out.__class__ is tuple and out[0] is result._array and result.dtype is x.dtype:
-        edge.out, edge.out_storage, edge.out_version = (x._array, x._spec), x._storage, x._storage.version
-
-
-def attach_twins():
-    """Make `name_` for every op and function that was exported with inplace=True, and `__iadd__` and its like."""
-    for name, function in inplace_twins.items():
-        twin = f"__i{name[2:]}" if name.startswith("__") else name + "_"
-        setattr(Tensor, twin, in_place(function, twin))
-
-
-# ---- out=
-def write_out(out, made, name, args=()):
-    """`out=`: the result written into a given tensor, which is resized where its shape differs."""
-    if not isinstance(out, Tensor):
-        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
-    if mode.grad and (out.requires_grad or made.requires_grad):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
-                           "one of the arguments "
-                           "requires grad.")
-    check_writable(out)
-    for x in tensors_in(args):
-        refuse_overlap(out, x)
-    check_cast(made.dtype, out.dtype)
-    if out.device != made.device:
-        raise errors.devices(str(made.device), str(out.device))
-    if out.shape != made.shape:
-        if out.numel():
-            warnings.warn(f"An output with one or more elements was resized since it had shape {list(out.shape)}, "
-                          "which does not match the "
-                          f"required output shape {list(made.shape)}. This behavior is deprecated, and in a future "
-                          "PyTorch release outputs will "
-                          "not be resized unless they have zero elements. You can explicitly reuse an out tensor t by "
-                          "resizing it, inplace, to "
-                          "zero elements with t.resize_(0).", UserWarning, stacklevel=3)
-        resize_(out, made.shape)
-    overwrite(out, made._array)
-    return out
-
-
-Tensor._write_out = staticmethod(write_out)
-Tensor._in_place = staticmethod(in_place)            # for functions with `inplace=`, which stand to the left
-
-
-# ---- the same tensor, looking at memory another way
-@export(".set_")
-def set_(input, source):
-    """Look at another tensor's memory from now on."""
-    input.data = source
-    return input
-
-
-@export(".resize_")
-def resize_(input, *sizes, memory_format=None):
-    """Another shape over the same storage, which grows where needed (its new elements are uninitialised).
-
-    Tensors that shared the storage before it grew keep looking at the old memory.
-    """
-    if input.requires_grad:
-        raise RuntimeError("cannot resize variables that require grad")
-    shape = sizes_of(sizes)
-    storage, backend, dtype = input._storage, input._spec.backend, input.dtype
-    need, have = layout.numel(shape) + input._offset, len(storage.buffer)
-    if need > have:
-        grown = backend.empty(need, dtype)
-        backend.copy(backend.as_array(grown, (have,), (1,), 0, dtype),
-                     backend.as_array(storage.buffer, (have,), (1,), 0, dtype))
-        storage.buffer = grown
-    fresh = from_storage(storage, shape, layout.contiguous_strides(shape), input._offset, dtype)
-    input._array, input._spec = fresh._array, fresh._spec
-    return input
-
-
-TWIN_NODES = {"UnsqueezeBackward0": "UnsqueezeBackward1", "SqueezeBackward0": "SqueezeBackward3",
-              "SqueezeBackward1": "SqueezeBackward4",
-              "SqueezeBackward2": "SqueezeBackward5", "TBackward0": "TBackward1",
-              "TransposeBackward0": "TransposeBackward1"}
-
-
-def _geometry_twin(name, view):
-    """unsqueeze_, t_ and their like: the same tensor looks at its storage another way."""
-    def method(self, *args, **kwargs):
-        recording = check_writable(self, (), overlapping=True)
-        made = view(self, *args, **kwargs)
-        edge = made._edge
-        plain = self._base is None and made._spec.contiguous and made._spec.names is None
-        self._array, self._offset = made._array, made._offset
-        self._spec = layout.spec(made.dtype, made.shape, made._spec.backend) if plain else made._spec
-        self._storage.version += 1
-        if recording:
-            edge.__class__ = twin_node(type(edge))
-            move_edge(self, edge)
-            self._edge_version = self._storage.version
-        return self
-    method.__name__, method.__doc__ = name, f"In-place version of `{name[:-1]}`."
-    export(f".{name}")(method)
-
-
-@functools.cache
-def twin_node(kind):
-    """The node class of a view under the name that torch gives it in place."""
-    return type(TWIN_NODES[kind.__name__], (kind,), {"__slots__": ()})
-
-
-for _name in ("unsqueeze", "squeeze", "t", "transpose", "swapaxes", "swapdims"):
-    _geometry_twin(_name + "_", getattr(views, _name, views.transpose))
-
-
-@export(".rename_")
-def rename_(input, *args, **kwargs):
-    """Other names of dimensions, in place."""
-    take_names(input, rename(input, *args, **kwargs))
-    return input

@@ -112,9 +112,9 @@ def random_(input, *bounds, generator=None, **keyword):
 
 
 DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
-C_NAMES = {"bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int",
-           "int64": "long",
-           "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double"}
+C_NAMES = {"bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int",
+           "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
+           "float64": "double"}
 
 
 def largest_integer(dtype):
@@ -375,7 +375,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
     if not replacement and num_samples > input.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     p, stream = input._host(), stream_of(generator, "multinomial")
-    rows = p.reshape(-1, p.shape[-1])
+    rows = p[None] if p.ndim == 1 else p
     pick = _with_replacement if replacement and num_samples > 1 else _race
     chosen = pick(rows, num_samples, stream) if len(rows) else np.empty((0, num_samples))
     return from_host(chosen.reshape(*p.shape[:-1], num_samples), dtypes.int64, input._spec.backend)
@@ -401,7 +401,7 @@ def _with_replacement(rows, count, stream):
             if bad.any():
                 raise RuntimeError(f"invalid multinomial distribution (encountering probability {what}")
         until = np.cumsum(row, dtype=kind)
-        if not until[-1] > 0:
+        if not until.size or not until[-1] > 0:
             raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
         until = until / until[-1]
         until[-1] = 1

@@ -55,8 +55,8 @@ class Writer:
             self.put(piece)
         if size:
             self.put(struct.pack("<4sL2Q" if wide else "<4s3L", b"PK\7\10", crc, size, size))
-        self.entries.append(CENTRAL.pack(b"PK\1\2", 0, 0, flags, 0, 0, 0, crc, _narrow(size), _narrow(size), len(full_name),
-                                         len(wide), 0, 0, 0, 0, _narrow(start)) + full_name + wide)
+        fields = 0, 0, flags, 0, 0, 0, crc, _narrow(size), _narrow(size), len(full_name), len(wide), 0, 0, 0, 0
+        self.entries.append(CENTRAL.pack(b"PK\1\2", *fields, _narrow(start)) + full_name + wide)
         self.id = [_combined(self.id[0], zlib.crc32(full_name)), _combined(self.id[1], crc)]
 
     def close(self):

@@ -1,0 +1,188 @@
+"""The in-place twins of ops (`mul_`, `+=`), `out=`, and what changes how a tensor looks at its memory (`t_`, `resize_`).
+
+Each computes its value as the op does and leaves the writing, the tape and the refusals to inplace.py.
+"""
+from __future__ import annotations
+
+import functools
+import warnings
+
+from ..core import errors, layout
+from ..core.export import export, inplace_twins
+from ..core.mode import mode
+from ..core.tape import Node
+from ..core.tensor import Tensor, copy_of, from_storage, receiver
+from . import views
+from .create import sizes_of
+from .inplace import (check_cast, check_result, check_writable, move_edge, overwrite, put_on_tape, refuse_overlap,
+                      take_names)
+from .named import rename
+
+# ---- in-place twins
+NO_SHARING = {"index_put_", "_index_put_", "index_add_", "index_copy_", "scatter_", "scatter_add_",
+              "scatter_reduce_", "put_", "index_fill_"}
+
+
+def tensors_in(args):
+    """Tensors among arguments, also inside tuples of them."""
+    for a in args:
+        if isinstance(a, Tensor):
+            yield a
+        elif isinstance(a, (tuple, list)):
+            yield from tensors_in(a)
+
+
+def snapshot(x):
+    """x's value now, in memory of its own, at x's place on the tape: what an in-place op's formula may need later."""
+    out = copy_of(x)
+    if x._spec.names is not None:
+        take_names(out, x)
+    out._edge = receiver(x)
+    return out
+
+
+def in_place(function, name):
+    """The twin `name_` of an op or a function: the same value, written into the first argument."""
+    operator = name.startswith("__")
+
+    def method(self, *args, **kwargs):
+        others = list(tensors_in((*args, *kwargs.values())))
+        recording = check_writable(self, others)
+        for other in others:
+            refuse_overlap(self, other, name in NO_SHARING)
+        old = snapshot(self) if recording else self
+        result = function(old, *args, **kwargs)
+        if result is NotImplemented:
+            if operator:
+                return result
+            raise TypeError(f"{name}(): argument 'other' (position 1) must be Tensor, not {type(args[0]).__name__}")
+        check_result(self, result)
+        if result is old:
+            return self
+        overwrite(self, result._array)
+        if recording and self.is_floating_point():
+            edge = receiver(result)
+            adopt_output(self, result, edge)
+            put_on_tape(self, edge, result._spec)
+        return self
+    method.__name__ = name
+    method.__doc__ = f"In-place version of `{name.strip('_') if operator else name[:-1]}`."
+    return method
+
+
+def adopt_output(x, result, edge):
+    """A node that saved the result as its output looks at x's memory from now on, so that later writes are noticed."""
+    out = getattr(edge, "out", None)
+    if isinstance(edge, Node) and out.__class__ is tuple and out[0] is result._array and result.dtype is x.dtype:
+        edge.out, edge.out_storage, edge.out_version = (x._array, x._spec), x._storage, x._storage.version
+
+
+def attach_twin(name):
+    """Make `name_` (or `__iname__`) for something that was exported with inplace=True."""
+    twin = f"__i{name[2:]}" if name.startswith("__") else name + "_"
+    setattr(Tensor, twin, in_place(inplace_twins[name], twin))
+
+
+for _name in inplace_twins:
+    attach_twin(_name)
+Tensor._attach_twin = staticmethod(attach_twin)      # from now on export calls it
+
+
+# ---- out=
+def write_out(out, made, name, args=()):
+    """`out=`: the result written into a given tensor, which is resized where its shape differs."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if mode.grad and (out.requires_grad or made.requires_grad):
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one "
+                           "of the arguments requires grad.")
+    check_writable(out)
+    for x in tensors_in(args):
+        refuse_overlap(out, x)
+    check_cast(made.dtype, out.dtype)
+    if out.device != made.device:
+        raise errors.devices(str(made.device), str(out.device))
+    if out.shape != made.shape:
+        if out.numel():
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not "
+                f"match the required output shape {list(made.shape)}. This behavior is deprecated, and in a future PyTorch "
+                "release outputs will not be resized unless they have zero elements. You can explicitly reuse an out "
+                "tensor t by resizing it, inplace, to zero elements with t.resize_(0).", UserWarning, stacklevel=3)
+        resize_(out, made.shape)
+    overwrite(out, made._array)
+    return out
+
+
+Tensor._write_out = staticmethod(write_out)
+Tensor._in_place = staticmethod(in_place)            # for functions with `inplace=`, which stand to the left
+
+
+# ---- the same tensor, looking at memory another way
+@export(".set_")
+def set_(input, source):
+    """Look at another tensor's memory from now on."""
+    input.data = source
+    return input
+
+
+@export(".resize_")
+def resize_(input, *sizes, memory_format=None):
+    """Another shape over the same storage, which grows where needed (its new elements are uninitialised).
+
+    Tensors that shared the storage before it grew keep looking at the old memory.
+    """
+    if input.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    shape = sizes_of(sizes)
+    storage, backend, dtype = input._storage, input._spec.backend, input.dtype
+    need, have = layout.numel(shape) + input._offset, len(storage.buffer)
+    if need > have:
+        grown = backend.empty(need, dtype)
+        backend.copy(backend.as_array(grown, (have,), (1,), 0, dtype),
+                     backend.as_array(storage.buffer, (have,), (1,), 0, dtype))
+        storage.buffer = grown
+    fresh = from_storage(storage, shape, layout.contiguous_strides(shape), input._offset, dtype)
+    input._array, input._spec = fresh._array, fresh._spec
+    return input
+
+
+TWIN_NODES = {"SqueezeBackward0": "SqueezeBackward3", "SqueezeBackward1": "SqueezeBackward4", "SqueezeBackward2":
+              "SqueezeBackward5", "TBackward0": "TBackward1", "TransposeBackward0": "TransposeBackward1",
+              "UnsqueezeBackward0": "UnsqueezeBackward1"}
+
+
+def _geometry_twin(name, view):
+    """unsqueeze_, t_ and their like: the same tensor looks at its storage another way."""
+    def method(self, *args, **kwargs):
+        recording = check_writable(self, (), overlapping=True)
+        made = view(self, *args, **kwargs)
+        edge = made._edge
+        plain = self._base is None and made._spec.contiguous and made._spec.names is None
+        self._array, self._offset = made._array, made._offset
+        self._spec = layout.spec(made.dtype, made.shape, made._spec.backend) if plain else made._spec
+        self._storage.version += 1
+        if recording:
+            edge.__class__ = twin_node(type(edge))
+            move_edge(self, edge)
+            self._edge_version = self._storage.version
+        return self
+    method.__name__, method.__doc__ = name, f"In-place version of `{name[:-1]}`."
+    export(f".{name}")(method)
+
+
+@functools.cache
+def twin_node(kind):
+    """The node class of a view under the name that torch gives it in place."""
+    return type(TWIN_NODES[kind.__name__], (kind,), {"__slots__": ()})
+
+
+for _name in ("unsqueeze", "squeeze", "t", "transpose", "swapaxes", "swapdims"):
+    _geometry_twin(_name + "_", getattr(views, _name, views.transpose))
+
+
+@export(".rename_")
+def rename_(input, *args, **kwargs):
+    """Other names of dimensions, in place."""
+    take_names(input, rename(input, *args, **kwargs))
+    return input
