@@ -79,10 +79,13 @@ torch.autograd.gradcheck(torch.Tensor.softsquare, (x,)), torch.autograd.gradgrad
 # And when it is wrong? Here we forget the 2:
 
 # %%
+from tinygrad_edu.autograd.gradcheck import GradcheckError
+
+x = torch.tensor([-2.0, 0.5, 3.0], dtype=torch.float64, requires_grad=True)
 SoftSquare.formulas["x"], right = (lambda g, x: g * x * (1 + x.abs()) / (1 + x.abs()) ** 2), SoftSquare.formulas["x"]
 try:
     torch.autograd.gradcheck(torch.Tensor.softsquare, (x,))
-except torch.autograd.gradcheck.GradcheckError as error:
+except GradcheckError as error:
     print(error)
 SoftSquare.formulas["x"] = right
 

@@ -21,3 +21,22 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 html_theme = "furo"
 html_title = f"tinygrad_edu {version}"
 html_static_path = []
+
+
+def as_text(app, what, name, object, options, lines):
+    """Docstrings are plain text, written for help() and the source: here their markup is made, not in them."""
+    import re
+    paragraphs = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
+    lines.clear()
+    for paragraph in paragraphs:
+        rows = paragraph.split("\n")
+        if any(re.search(r"^\s|\S {3,}\S", row) for row in rows):            # aligned columns, or code
+            lines += ["::", "", *["    " + row for row in rows], ""]
+            continue
+        parts = paragraph.split("`")
+        parts[::2] = [re.sub(r"([*|\\_])", r"\\\1", text) for text in parts[::2]]
+        lines += "``".join(parts).split("\n") + [""]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", as_text)

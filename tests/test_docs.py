@@ -27,7 +27,9 @@ def notebook(monkeypatch):
     pytest.importorskip("matplotlib", reason="the pages draw").use("Agg")
     display = types.ModuleType("IPython.display")
     display.SVG = display.Markdown = str
-    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython, ipython.version_info = lambda: None, (8, 24)      # matplotlib asks
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     before = {name: set(table) for name, table in vars(export).items() if isinstance(table, dict)}
     methods = set(vars(Tensor))

@@ -76,7 +76,10 @@ def compare_recordings(fresh, filed):
 
 
 # ---- is everything there?
-WITHOUT_SAMPLE = {}                                # name: why it has none
+WITHOUT_SAMPLE = {                                 # name: why it has none
+    "align_tensors": "is about names, which torch 2.13 does not have",
+    "result_type": "returns a dtype: tests/test_promotion.py holds all of its table",
+}
 
 
 @functools.cache

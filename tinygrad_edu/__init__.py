@@ -18,6 +18,7 @@ from .core.mode import (enable_grad, inference_mode, is_grad_enabled, is_inferen
                         set_grad_enabled)
 from .core.tensor import Tensor
 from .ops import return_types
+from .storage import TypedStorage, UntypedStorage, is_storage
 
 __version__ = "0.1.0"
 
@@ -33,7 +34,7 @@ globals().update({_name: _f for _name, _f in _functions.items() if "." not in _n
 
 # What is loaded when it is first asked for, so that importing tinygrad_edu stays quick: modules, and names out of them.
 _MODULES = ("cuda", "linalg", "nn", "optim", "random", "serialization", "storage", "utils")
-_NAMES = {"save": "serialization", "load": "serialization", "TypedStorage": "storage", "UntypedStorage": "storage"}
+_NAMES = {"save": "serialization", "load": "serialization"}
 
 
 def __getattr__(name):

@@ -1,7 +1,7 @@
 """Ask torch what every sample gives, and keep the answers: `python -m tests.goldens.record`.
 
 One flat array of float64 numbers and one JSON text that says what they are, in goldens.npz. Results in float32 and
-float16 are not kept: inputs are exact in float16, so the float64 result is the right one for every floating type.
+float16 are rarely kept: inputs are exact in float16, so the float64 result is right for every floating type.
 """
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ FILE = Path(__file__).with_name("goldens.npz")
 DERIVED = ("float32", "float16")
 
 
-def keeps_values(case, answers):
-    """Whether the numbers of a case can't be had from those of the float64 case."""
-    return case not in DERIVED or "float64" not in answers or isinstance(answers["float64"],
-                                                                         list) or "error" in answers["float64"]
+def derived(case, answers):
+    """Whether the numbers of a case are those of the float64 case, rounded; they are not where random ones are drawn."""
+    exact = answers.get("float64", {})
+    if case not in DERIVED or exact.get("values") is None:
+        return False
+    with np.errstate(all="ignore"):
+        return all(np.allclose(a, np.asarray(b).astype(a.dtype), 0.02, 0.02, equal_nan=True)
+                   for a, b in zip(answers[case]["values"], exact["values"]))
 
 
 def pack(recorded):
@@ -35,7 +39,9 @@ def pack(recorded):
                 continue
             grads = {n: None if g is None else list(g.shape) for n, g in answer["grads"].items()}
             entry["cases"][case] = {"outputs": answer["outputs"], "grads": grads}
-            if keeps_values(case, answers):
+            if derived(case, answers):
+                entry["cases"][case]["derived"] = 1
+            else:
                 numbers += [np.asarray(a, np.float64).reshape(-1)
                             for a in (*answer["values"], *answer["grads"].values()) if a is not None]
     return json.dumps(entries, separators=(",", ":")), np.concatenate(numbers) if numbers else np.zeros(0)
@@ -58,7 +64,7 @@ def unpack(text, numbers):
                 answers[case] = {"error": packed[0], "message": packed[1]}
                 continue
             answer = answers[case] = {"outputs": packed["outputs"], "values": None, "grads": {}}
-            if keeps_values(case, entry["cases"]):
+            if "derived" not in packed:
                 answer["values"] = [np.zeros(0) if shape is None else take(shape) for _, shape, _ in packed["outputs"]]
                 answer["grads"] = {n: None if shape is None else take(shape) for n, shape in packed["grads"].items()}
         recorded[key] = entry["stamp"], answers

@@ -395,6 +395,8 @@ def index_copy(input, dim, index, source):
 
 class IndexFill(Op):
     """x with one number written into the slices at the indices."""
+    names = "keep"
+
     def cpu(x, index, *, dim, value):
         out = copied(x)
         (out if out.ndim else out.reshape(1))[at(dim, index)] = value
@@ -405,6 +407,7 @@ class IndexFill(Op):
 class IndexFillTensor(Op):
     """IndexFill with a 0-d tensor, which gets a gradient too."""
     node_name = "IndexFillBackward1"
+    names = "keep"
 
     def cpu(x, index, value, *, dim):
         return IndexFill.cpu(x, index, dim=dim, value=value)

@@ -94,7 +94,7 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
 def _check_seekable(f):
     try:
         f.seek(f.tell())
-    except (io.UnsupportedOperation, AttributeError) as error:
+    except (OSError, AttributeError) as error:     # io.UnsupportedOperation is one of the former
         raise type(error)(f"{error}. You can only torch.load from a file that is seekable. Please pre-load the data "
                           "into a buffer like io.BytesIO and try to load from it instead.") from None
 
@@ -161,8 +161,8 @@ def _trusted_by_name():
 
 # ---- torch's words
 _UNSAFE = ("In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` from `False` "
-           "to `True`. Re-running `torch.load` with `weights_only` set to `False` will likely succeed, but it can "
-           "result in arbitrary code execution. Do it only if you got the file from a trusted source.")
+           "to `True`. Re-running `torch.load` with `weights_only` set to `False` will likely succeed, but it "
+           "can result in arbitrary code execution. Do it only if you got the file from a trusted source.")
 _DOCS = ("\n\nCheck the documentation of torch.load to learn more about types accepted by default with weights_only "
          "https://pytorch.org/docs/stable/generated/torch.load.html.")
 

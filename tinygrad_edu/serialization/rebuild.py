@@ -32,7 +32,7 @@ def rebuild_tensor_v2(self, storage, offset, size, stride, requires_grad, hooks,
             or len(size) != len(stride) or type(requires_grad) is not bool):
         raise UnpicklingError("a tensor is described in a way that makes no sense")
     if metadata:
-        raise UnpicklingError(f"tensors with metadata are not supported: {metadata}")
+        raise UnpicklingError("tensors with metadata (conjugated or negative views) are not supported")
     storage, shape = storage._storage, tuple(size)
     count = len(storage.buffer)
     if offset > count or layout.extent(shape, stride, offset) > count:
@@ -182,7 +182,7 @@ class Storages:
 
     def persistent_load(self, pid):
         if len(pid) != 5 or pid[0] != "storage":
-            raise UnpicklingError(f"Only persistent_load of storage is allowed, but got {pid[:1]}")
+            raise UnpicklingError(f"Only persistent_load of storage is allowed, but got {type(pid[0]) if pid else pid}")
         _, kind, key, location, count = pid
         if isinstance(kind, _Unsupported):
             raise UnpicklingError(f"tensors of torch's type {kind.name} are not supported"

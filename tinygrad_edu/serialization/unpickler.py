@@ -267,7 +267,7 @@ class Unpickler:
         elif id(call) in self.trusted_ids:
             self.stack[-1] = call(*args)
         else:
-            raise UnpicklingError(f"Trying to call reduce for unrecognized function {call}")
+            raise UnpicklingError(f"Trying to call reduce for unrecognized function {_told(call)}")
 
     def _fitting(self, call, args):
         most = call.__code__.co_argcount - 1
@@ -280,7 +280,7 @@ class Unpickler:
         args, cls = self.pop(), self.pop()
         if id(cls) not in self.trusted_ids or not isinstance(cls, type):
             raise UnpicklingError("Can only create new object for nn.Parameter or classes allowlisted via "
-                                  f"`add_safe_globals` but got {cls}")
+                                  f"`add_safe_globals` but got {_told(cls)}")
         self.push(cls.__new__(cls, *args))
 
     @_op("BUILD")
@@ -296,6 +296,11 @@ class Unpickler:
         else:
             raise UnpicklingError("Can only build Tensor, Parameter, OrderedDict or types allowlisted via "
                                   f"`add_safe_globals`, but got {kind}")
+
+
+def _told(value):
+    """What to call a value in an error: it may be too deep, or too long, to be printed."""
+    return value if callable(value) else f"an object of {type(value)}"
 
 
 def _set_state(target, state):
