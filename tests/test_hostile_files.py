@@ -192,6 +192,16 @@ def test_pickles_that_do_harm(what):
     assert time.monotonic() - start < 1
 
 
+def test_damage_is_noticed_before_a_trusted_file_runs():
+    data = bytearray(forged(pickle.dumps(Harmful(harm), 2)).getvalue())
+    assert torch.load(io.BytesIO(data), weights_only=False) == {} and ran
+    ran.clear()
+    data[-200] ^= 1                                # in the number in .data/serialization_id, or the directory
+    with pytest.raises(RuntimeError):
+        torch.load(io.BytesIO(data), weights_only=False)
+    assert not ran
+
+
 def test_what_looks_harmful_and_is_not():
     nest = b"\x80\2" + b"]" * 900 + b"a" * 899 + b"."
     assert refuses(forged(nest)) is None

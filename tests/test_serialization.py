@@ -310,4 +310,4 @@ def test_names_of_files(tmp_path):
         torch.save(1, tmp_path / name)
         with zipfile.ZipFile(tmp_path / name) as file:
             assert file.namelist()[0] == f"{stem}/data.pkl"
-        assert torch.load(str(tmp_path / name)) == 1
+        assert torch.load(str(tmp_path / name)) == torch.load(tmp_path / name, mmap=True) == 1

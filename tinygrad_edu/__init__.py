@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib as _importlib
+import math as _math
 
 from . import ops  # noqa: F401  (attaches the operations)
 from . import autograd
@@ -29,6 +30,7 @@ int64 = long = _dtypes.int64
 int32 = int = _dtypes.int32
 int16 = short = _dtypes.int16
 int8, uint8, bool = _dtypes.int8, _dtypes.uint8, _dtypes.bool_
+inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous_format", "torch.preserve_format"
 globals().update({_name: _f for _name, _f in _functions.items() if "." not in _name})
 

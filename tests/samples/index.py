@@ -26,15 +26,17 @@ sample("index_add", "torch.index_add(x, 0, i, y)", x=normal(3, 4), i=integers(5,
        edges=False, why="torch shows its inside when there is nothing to write to")
 sample("index_add", "torch.index_add(x, 1, i, y, alpha=-2)", x=normal(3, 4), i=integers(2, low=0, high=4),
        y=normal(3, 2))
-sample("index_copy", "torch.index_copy(x, 0, torch.tensor([2, 0]), y)", x=normal(3, 4), y=normal(2, 4),
+sample("index_copy", "torch.index_copy(x, 0, x.new_tensor([2, 0], dtype=torch.int64), y)", x=normal(3, 4),
+       y=normal(2, 4),
        edges=False, why="torch shows its inside when there is nothing to write to")
-sample("index_copy", "torch.index_copy(x, 1, torch.tensor([1, 3]), y)", x=normal(3, 4), y=normal(3, 2),
+sample("index_copy", "torch.index_copy(x, 1, x.new_tensor([1, 3], dtype=torch.int64), y)", x=normal(3, 4),
+       y=normal(3, 2),
        edges=False, why="torch shows its inside when there is nothing to write to")
 sample("index_fill", "torch.index_fill(x, 1, i, 0.5)", x=normal(3, 4), i=integers(3, low=0, high=4),
        edges=False, why="torch shows its inside when there is nothing to write to")
 sample("index_fill", "torch.index_fill(x, 0, i, v)", x=normal(3, 4), i=integers(3, low=0, high=3), v=normal())
-sample("index_put", "torch.index_put(x, (torch.tensor([2, 0]), torch.tensor([1, 3])), y)", x=normal(3, 4), y=normal(2))
-sample("index_put", "torch.index_put(x, (torch.tensor([2, 0]),), y)", x=normal(3, 4), y=normal(4))
+sample("index_put", "torch.index_put(x, (x.new_tensor([2, 0], dtype=torch.int64), x.new_tensor([1, 3], dtype=torch.int64)), y)", x=normal(3, 4), y=normal(2))
+sample("index_put", "torch.index_put(x, (x.new_tensor([2, 0], dtype=torch.int64),), y)", x=normal(3, 4), y=normal(4))
 sample("index_put", "torch.index_put(x, (i, j), y, accumulate=True)", x=normal(3, 4), i=integers(5, low=-3, high=3),
        j=integers(5, low=0, high=4),
        y=normal(5))
@@ -46,9 +48,10 @@ sample("gather", "torch.gather(x, -3, i)", x=normal(2, 3, 4), i=integers(3, 2, 4
 sample("take_along_dim", "torch.take_along_dim(x, i, 1)", x=normal(3, 4), i=integers(1, 2, low=0, high=4))
 sample("take_along_dim", "torch.take_along_dim(x, i)", x=normal(3, 4), i=integers(2, 2, low=0, high=12))
 sample("take", "torch.take(x, i)", x=normal(3, 4), i=integers(2, 5, low=-12, high=12))
-sample("put", "torch.put(x, torch.tensor([[3, -1], [0, 7]]), y)", x=normal(3, 4), y=normal(2, 2))
+sample("put", "torch.put(x, x.new_tensor([[3, -1], [0, 7]], dtype=torch.int64), y)", x=normal(3, 4), y=normal(2, 2))
 sample("put", "torch.put(x, i, y, accumulate=True)", x=normal(3, 4), i=integers(5, low=0, high=12), y=normal(5))
-sample("scatter", "torch.scatter(x, 0, torch.tensor([[0, 2, 1, 1], [2, 0, 0, 2]]), y)", x=normal(3, 4), y=normal(2, 4))
+sample("scatter", "torch.scatter(x, 0, x.new_tensor([[0, 2, 1, 1], [2, 0, 0, 2]], dtype=torch.int64), y)",
+       x=normal(3, 4), y=normal(2, 4))
 sample("scatter", "torch.scatter(x, 1, i, 1.5)", x=normal(3, 4), i=integers(2, 2, low=0, high=4))
 sample("scatter_add", "torch.scatter_add(x, 0, i, y)", x=normal(3, 4), i=integers(5, 4, low=0, high=3), y=normal(5, 4))
 sample("scatter_add", "torch.scatter_add(x, -1, i, y)", x=normal(3, 4), i=integers(2, 6, low=0, high=4), y=normal(2, 6))

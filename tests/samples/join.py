@@ -8,7 +8,7 @@ sample("cat", "torch.cat([x, y])", x=normal(2, 3), y=normal(1, 3))
 sample("cat", "torch.cat((x, y, x), -1)", x=normal(2, 3), y=normal(2, 1))
 sample("cat", "torch.cat([x, i])", x=normal(2, 3), i=integers(2, 3))
 sample("concat", "torch.concat([x, y], dim=1)", x=normal(2, 3, 2), y=normal(2, 1, 2))
-sample("concatenate", "torch.concatenate([x, torch.tensor([])])", x=normal(2, 3))
+sample("concatenate", "torch.concatenate([x, x.new_tensor([])])", x=normal(2, 3))
 sample("stack", "torch.stack([x, y])", x=normal(2, 3), y=normal(2, 3))
 sample("stack", "torch.stack([x, y, x], -1)", x=normal(2, 3), y=normal(2, 3))
 sample("hstack", "torch.hstack([x, y])", x=normal(2), y=normal(3))
@@ -38,7 +38,8 @@ sample("tile", "torch.tile(x, (2,))", x=normal(2, 3))
 sample("tile", "torch.tile(x, (2, 1, 2))", x=normal(2, 3))
 sample("repeat_interleave", "torch.repeat_interleave(x, 2)", x=normal(2, 3))
 sample("repeat_interleave", "torch.repeat_interleave(x, 3, dim=1)", x=normal(2, 3))
-sample("repeat_interleave", "torch.repeat_interleave(x, torch.tensor([2, 0, 1]), dim=1)", x=normal(2, 3))
+sample("repeat_interleave", "torch.repeat_interleave(x, x.new_tensor([2, 0, 1], dtype=torch.int64), dim=1)",
+       x=normal(2, 3))
 sample("repeat_interleave", "torch.repeat_interleave(i)", i=integers(4, low=0, high=3))
 
 # ---- elsewhere
