@@ -210,7 +210,8 @@ def test_a_wrong_cast_is_caught():
     x = te.tensor([0.5, 1.25]).requires_grad_()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check = functools.partial(te.autograd.gradcheck, lambda x: x.double() * 3, x, eps=2 ** -8, raise_exception=False)
+        check = functools.partial(te.autograd.gradcheck, lambda x: x.double() * 3, x, eps=2 ** -8,
+                                  raise_exception=False)
         assert check()
         with Patched([op], wrong(op, "x")):
             assert not check()

@@ -10,6 +10,8 @@ import tinygrad_edu as te
 from tests import samples, strong
 from tests.goldens import record
 from tinygrad_edu.core.export import registry
+from tinygrad_edu.core.fast import short_path
+from tinygrad_edu.core.op import Elementwise
 
 TABLE = samples.load()
 each_sample = pytest.mark.parametrize("sample", TABLE,
@@ -39,6 +41,53 @@ def test_inputs_untouched(sample, device):
 @each_sample
 def test_inplace_twin(sample, device):
     strong.quietly(strong.check_inplace, sample, device)
+
+
+# ---- the two ways through an elementwise op
+def elementwise_ops(cls=Elementwise):
+    for sub in cls.__subclasses__():
+        if sub.cpu is not None and sub.__module__.startswith("tinygrad_edu.ops."):
+            yield sub
+        yield from elementwise_ops(sub)
+
+
+def both_orders(call, operands):
+    """The result of a call, its node's name, and first and second derivatives where there are any."""
+    leaves = [x for x in operands if isinstance(x, te.Tensor)]
+    for x in leaves:
+        x.requires_grad_()
+    try:
+        out = call(*operands)
+        found = [out.tolist(), str(out.dtype), type(out.grad_fn).__name__]
+        if out.requires_grad:
+            g = te.full_like(out, 1.5).requires_grad_()
+            grads = te.autograd.grad(out, leaves, g, create_graph=True, allow_unused=True)
+            found += [None if g is None else g.tolist() for g in grads]
+            used = [g for g in grads if g is not None and g.requires_grad]
+            found += [None if h is None else h.tolist()
+                      for h in (te.autograd.grad(used, [*leaves, g], [te.ones_like(u) for u in used],
+                                                 allow_unused=True) if used else ())]
+        return found
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+
+
+@pytest.mark.parametrize("op", sorted(set(elementwise_ops()), key=lambda op: op.__name__), ids=lambda op: op.__name__)
+def test_short_path_is_the_general_path(op):
+    """Operands about which nothing needs thought take generated code: it must mean the same."""
+    if op.parameters:
+        pytest.skip("has parameters, so it has no short path")
+    def operands():
+        return [te.tensor([0.3, 0.6, 0.7]) * (i + 1) for i in range(len(op.inputs))]
+    strong.quietly(compare_paths, op, operands)
+    if len(op.inputs) == 2 and (op.inputs[0] in op.formulas or not op.formulas):
+        strong.quietly(compare_paths, op, lambda: [operands()[0], 2])
+        strong.quietly(compare_paths, op, lambda: [operands()[0].double(), 0.75])
+
+
+def compare_paths(op, operands):
+    short, general = both_orders(short_path(op), operands()), both_orders(op.call, operands())
+    assert repr(short) == repr(general)            # nan is not equal to itself, its text is
 
 
 # ---- the table itself

@@ -1,10 +1,11 @@
-"""Random programs of views, in-place writes and ops: equal to torch in values, gradients and refusals, statement by statement.
+"""Random programs of views, in-place writes and ops: values, gradients and refusals are torch's, step by step.
 
 Where torch is not installed the same programs (without `detach` and `no_grad`, which cut gradients on purpose) are
 checked by finite differences.
 """
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 import re
@@ -159,8 +160,9 @@ def describe(torch, tensor):
         with torch.no_grad():
             values = tensor.detach().tolist()
         node = tensor.grad_fn
+        place = tensor.storage_offset(), tensor._version, tensor.requires_grad, node and type(node).__name__
         strides = [stride for stride, size in zip(tensor.stride(), tensor.shape) if size != 1]
-        return values, tuple(tensor.shape), strides, tensor.storage_offset(), tensor._version, tensor.requires_grad, node and type(node).__name__
+        return values, tuple(tensor.shape), strides, *place
     return attempt(look)
 
 
@@ -170,7 +172,7 @@ def run(torch, lines):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for line in lines:
-            _, refused = attempt(lambda: exec(line, names))
+            _, refused = attempt(functools.partial(exec, line, names))
             protocol.append((line, refused, {k: describe(torch, v) for k,
                                              v in sorted(names.items()) if isinstance(v, torch.Tensor)}))
         _, refused = attempt(lambda: total(torch, names).backward())
@@ -203,8 +205,8 @@ DETACHED = "Trying to use a saved tensor that has been detached in-place"
 
 
 def differs_on_purpose(mine, other):
-    """Where torch writes into an expanded tensor in some ops, and warns that it should not; and `detach_` of a saved tensor,
-    of which ours still has a first derivative.
+    """Where torch writes into an expanded tensor in some ops, and warns that it should not; and `detach_` of a saved
+    tensor, of which ours still has a first derivative.
     """
     return mine != other and any(r is not None and r[1].startswith((OVERLAP, DETACHED)) for r in (mine, other))
 
@@ -215,13 +217,14 @@ def sentence(refused):
 
 
 def compare(torch, lines):
-    program = "\n    ".join(["", *lines])
+    def report(what, mine, other):
+        return "\n  ".join([what, f"ours:  {mine}", f"torch: {other}", "in", *lines])
     for (line, refused, mine), (_, expected, other) in zip(run(tinygrad_edu, lines), run(torch, lines)):
         if differs_on_purpose(refused, expected):
             return
-        assert sentence(refused) == sentence(expected), f"{line}\n  ours:  {refused}\n  torch: {expected}\n  in{program}"
+        assert sentence(refused) == sentence(expected), report(line, refused, expected)
         for name in other:
-            assert same(mine[name], other[name]), f"after {line}: {name}\n  ours:  {mine[name]}\n  torch: {other[name]}\n  in{program}"
+            assert same(mine[name], other[name]), report(f"after {line}: {name}", mine[name], other[name])
 
 
 quick = settings(max_examples=120, deadline=None, derandomize=True, database=None,
@@ -238,11 +241,18 @@ def test_programs_do_what_torch_does(lines):
     compare(torch, lines)
 
 
+@pytest.fixture
+def asked_for(request):
+    """`pytest -m slow` runs what takes minutes."""
+    if "slow" not in request.config.option.markexpr:
+        pytest.skip("takes minutes: run it with -m slow")
+
+
 @needs_torch
 @pytest.mark.slow
 @given(programs())
 @long
-def test_many_programs_do_what_torch_does(lines):
+def test_many_programs_do_what_torch_does(asked_for, lines):
     import torch
     compare(torch, lines)
 

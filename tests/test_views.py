@@ -120,8 +120,10 @@ LAYOUTS = [
     ([4, 6], 'x.as_strided((2, 3), (6, 2), 1)', (2, 3), (6, 2), 1, False, 'AsStridedBackward0'),
     ([4, 6], 'x[1:3, ::2].as_strided((2, 2), (1, 2))', (2, 2), (1, 2), 6, False, 'AsStridedBackward0'),
     ([4, 6], 'x[1:3, ::2].t().flatten()', (6,), (1,), 0, True, 'UnsafeViewBackward0'),
-    ([4, 6], 'x.view(2, 2, 3, 2).permute(0, 2, 1, 3).reshape(2, 3, 4)', (2, 3, 4), (12, 4, 1), 0, True, 'UnsafeViewBackward0'),
-    ([4, 6], 'x.view(2, 2, 3, 2).permute(0, 2, 1, 3).flatten(2)', (2, 3, 4), (12, 4, 1), 0, True, 'UnsafeViewBackward0'),
+    ([4, 6], 'x.view(2, 2, 3, 2).permute(0, 2, 1, 3).reshape(2, 3, 4)', (2, 3, 4), (12, 4, 1), 0, True,
+     'UnsafeViewBackward0'),
+    ([4, 6], 'x.view(2, 2, 3, 2).permute(0, 2, 1, 3).flatten(2)', (2, 3, 4), (12, 4, 1), 0, True,
+     'UnsafeViewBackward0'),
     ([4, 6], 'x.view(2, 2, 6).flatten(0, 1)', (4, 6), (6, 1), 0, True, 'ViewBackward0'),
     ([4, 6], 'x[:, ::3].view(4, 2, 1)', (4, 2, 1), (6, 3, 3), 0, False, 'ViewBackward0'),
     ([4, 6], 'x[::2].view(2, 3, 2)', (2, 3, 2), (12, 2, 1), 0, False, 'ViewBackward0'),
@@ -148,11 +150,15 @@ def test_layouts(shape, expression, size, strides, offset, contiguous, node):
 # ---- memory
 def test_views_share_memory_and_copies_do_not():
     x = torch.arange(6.0).reshape(2, 3)
-    shares = [x.t(), x[0], x[:, 1], x.view(3, 2), x.unsqueeze(0), x.expand(2, 2, 3), x.diagonal(), x.split(1)[0], x.detach(), x.data,
-              x.reshape(6), x.flatten(), x.ravel(), x.unfold(1, 2, 1), x.as_strided((2,), (3,)), x.view(torch.int32), x.squeeze(), x.mT,
+    shares = [x.t(), x[0], x[:, 1], x.view(3, 2), x.unsqueeze(0), x.expand(2, 2, 3), x.diagonal(), x.split(1)[0],
+              x.detach(), x.data,
+              x.reshape(6), x.flatten(), x.ravel(), x.unfold(1, 2, 1), x.as_strided((2,), (3,)), x.view(torch.int32),
+              x.squeeze(), x.mT,
               x.contiguous(), x.to(torch.float32), x.numpy(), torch.from_numpy(x.numpy())]
-    copies = [x.clone(), x.t().reshape(6), x.t().contiguous(), x[[0]], x[x > -1], x.repeat(1, 1), x.double(), torch.cat([x]),
-              x.narrow_copy(0, 0, 1), x.index_select(0, torch.tensor([0, 1])), torch.diag(x), x.flip(0), x.roll(0, 0), x + 0]
+    copies = [x.clone(), x.t().reshape(6), x.t().contiguous(), x[[0]], x[x > -1], x.repeat(1, 1), x.double(),
+              torch.cat([x]),
+              x.narrow_copy(0, 0, 1), x.index_select(0, torch.tensor([0, 1])), torch.diag(x), x.flip(0),
+              x.roll(0, 0), x + 0]
     x.fill_(9)
     assert all(float(np.asarray(s).reshape(-1)[0]) != 0 for s in shares if s.dtype is not torch.int32)
     assert all(c.reshape(-1)[0].item() != 9 or c.numel() == 0 for c in copies)
@@ -190,7 +196,8 @@ def test_names_move_along():
     assert x.sum("C", keepdim=True).squeeze("C").names == ("N", "L")
     assert torch.zeros(3, names=("C",)).expand(2, 3).names == (None, "C")
     assert torch.cat([x, x], dim="N").names == ("N", "C", "L") and torch.cat([x, x], dim="N").shape == (4, 3, 4)
-    for refused in (lambda: x.unsqueeze(0), lambda: x.view(24), lambda: torch.stack([x, x]), lambda: x.gather(0, x.long())):
+    for refused in (lambda: x.unsqueeze(0), lambda: x.view(24), lambda: torch.stack([x, x]),
+                    lambda: x.gather(0, x.long())):
         with pytest.raises(RuntimeError, match="is not yet supported with named tensors"):
             refused()
 
@@ -335,16 +342,22 @@ def step(pick, shape):
     dim, size = (lambda: pick(range(-n - 1, n + 1))), (lambda: pick(range(-1, 4)))
     sizes = lambda low, high: [pick([-1, 0, 1, 2, 3]) for _ in range(pick(range(low, high + 1)))]     # noqa: E731
     return pick([
-        lambda: f".select({dim()}, {size()})", lambda: f".narrow({dim()}, {size()}, {size()})", lambda: f".unsqueeze({dim()})",
-        lambda: ".squeeze()", lambda: f".squeeze({dim()})", lambda: f".squeeze(({dim()}, {dim()}))", lambda: f".transpose({dim()}, {dim()})",
+        lambda: f".select({dim()}, {size()})", lambda: f".narrow({dim()}, {size()}, {size()})",
+        lambda: f".unsqueeze({dim()})",
+        lambda: ".squeeze()", lambda: f".squeeze({dim()})", lambda: f".squeeze(({dim()}, {dim()}))",
+        lambda: f".transpose({dim()}, {dim()})",
         lambda: ".t()", lambda: ".mT", lambda: ".T", lambda: f".flatten({dim()}, {dim()})", lambda: ".reshape(-1)",
-        lambda: f".expand(2, *{list(shape)})", lambda: f".expand(*{sizes(n, n + 1) or [2]})", lambda: f".unfold({dim()}, {size()}, {size()})",
-        lambda: f".diagonal({size()}, {dim()}, {dim()})", lambda: f".split({size()}, {dim()})[-1]", lambda: f".chunk({size()}, {dim()})[0]",
+        lambda: f".expand(2, *{list(shape)})", lambda: f".expand(*{sizes(n, n + 1) or [2]})",
+        lambda: f".unfold({dim()}, {size()}, {size()})",
+        lambda: f".diagonal({size()}, {dim()}, {dim()})", lambda: f".split({size()}, {dim()})[-1]",
+        lambda: f".chunk({size()}, {dim()})[0]",
         lambda: f".unbind({dim()})[-1]", lambda: f".tensor_split({size()}, {dim()})[-1]",
         lambda: f".tensor_split([{size()}, {size()}], {dim()})[1]", lambda: f".movedim({dim()}, {dim()})",
-        lambda: f".view({sizes(0, 3)})", lambda: f".reshape({sizes(0, 3)})", lambda: f".unflatten({dim()}, {sizes(1, 2)})",
+        lambda: f".view({sizes(0, 3)})", lambda: f".reshape({sizes(0, 3)})",
+        lambda: f".unflatten({dim()}, {sizes(1, 2)})",
         lambda: f".as_strided([2, {abs(size())}], [{abs(size())}, 1], {abs(size())})", lambda: f"[{size()}:{size()}]",
-        lambda: f"[..., {size()}::2]", lambda: f"[{size()}]", lambda: "[None]", lambda: f"[:, {size()}]", lambda: ".view_as(x)",
+        lambda: f"[..., {size()}::2]", lambda: f"[{size()}]", lambda: "[None]", lambda: f"[:, {size()}]",
+        lambda: ".view_as(x)",
         lambda: ".ravel()", lambda: ".contiguous()", lambda: ".clone()", lambda: ".detach()", lambda: ".hsplit(2)[0]",
         lambda: f".broadcast_to([2] + {list(shape)})"])()
 

@@ -35,6 +35,7 @@ from tinygrad_edu.serialization import load as load
 from tinygrad_edu.serialization import save as save
 from tinygrad_edu.storage import TypedStorage as TypedStorage
 from tinygrad_edu.storage import UntypedStorage as UntypedStorage
+from tinygrad_edu.storage import is_storage as is_storage
 
 BoolTensor: Any
 ByteTensor: Any
@@ -79,7 +80,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
 def addmv(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * (mat @ vec)"""
     ...
-def addr(input, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
+def addr(input, other, *, alpha=1) -> Tensor:
     """beta * input + alpha * the outer product of two vectors"""
     ...
 def adjoint(input) -> Tensor:
@@ -124,7 +125,7 @@ def arcsinh(input, *, out=None) -> Tensor:
 def arctan(input, *, out=None) -> Tensor:
     """The angle in [-pi/2, pi/2] with this tangent."""
     ...
-def arctan2(input, other, *, out=None) -> Tensor:
+def arctan2(input, *, out=None) -> Tensor:
     """The angle of the point (other, input), in [-pi, pi]; flat at the origin."""
     ...
 def arctanh(input, *, out=None) -> Tensor:
@@ -160,7 +161,7 @@ def asinh(input, *, out=None) -> Tensor:
 def atan(input, *, out=None) -> Tensor:
     """The angle in [-pi/2, pi/2] with this tangent."""
     ...
-def atan2(input, other, *, out=None) -> Tensor:
+def atan2(input, *, out=None) -> Tensor:
     """The angle of the point (other, input), in [-pi, pi]; flat at the origin."""
     ...
 def atanh(input, *, out=None) -> Tensor:
@@ -227,7 +228,7 @@ def cartesian_prod(*tensors) -> Tensor:
     """Every combination of one element of each vector, as rows."""
     ...
 def cat(tensors, dim=0) -> Tensor:
-    """Tensors one after another along `dim`; their other dimensions must agree. A 1-d tensor without elements is skipped."""
+    """Tensors one after another along `dim`; their other dimensions must agree. An empty 1-d tensor is skipped."""
     ...
 def cdist(x1, x2, p=2.0, compute_mode=None) -> Tensor:
     """The p-norm distances of each row of x1 from each row of x2: (..., n, size), (..., m, size) -> (..., n, m)."""
@@ -266,10 +267,10 @@ def combinations(input, r=2, with_replacement=False) -> Tensor:
     """Every choice of r elements of a vector, as rows."""
     ...
 def concat(tensors, dim=0) -> Tensor:
-    """Tensors one after another along `dim`; their other dimensions must agree. A 1-d tensor without elements is skipped."""
+    """Tensors one after another along `dim`; their other dimensions must agree. An empty 1-d tensor is skipped."""
     ...
 def concatenate(tensors, dim=0) -> Tensor:
-    """Tensors one after another along `dim`; their other dimensions must agree. A 1-d tensor without elements is skipped."""
+    """Tensors one after another along `dim`; their other dimensions must agree. An empty 1-d tensor is skipped."""
     ...
 contiguous_format: builtins.str
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
@@ -367,6 +368,7 @@ def dsplit(input, indices_or_sections) -> tuple[Tensor, ...]:
 def dstack(tensors) -> Tensor:
     """Tensors one behind another, along the third dimension."""
     ...
+e: builtins.float
 def einsum(*args) -> Tensor:
     """Einstein's summation: `einsum("bij,bjk->bik", a, b)`, with ellipsis, repeated and implicit subscripts."""
     ...
@@ -462,7 +464,7 @@ def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requir
     """One value everywhere, shaped like `input` and of its dtype."""
     ...
 def gather(input, dim, index, *, sparse_grad=False) -> Tensor:
-    """Elements of `input` along `dim` at `index`, which has the shape of the result: out[i][j] = input[index[i][j]][j]."""
+    """Elements of `input` along `dim` at `index`, in index's shape: out[i][j] = input[index[i][j]][j] for dim = 0."""
     ...
 def gcd(input, other, *, out=None) -> Tensor:
     """The greatest common divisor."""
@@ -470,7 +472,7 @@ def gcd(input, other, *, out=None) -> Tensor:
 def ge(input, other, *, out=None) -> Tensor:
     """input >= other"""
     ...
-def ger(input, vec2) -> Tensor:
+def ger(input, other, *, out=None) -> Tensor:
     """All products of an element of `input` with one of `vec2`: (n) and (m) -> (n, m)."""
     ...
 def get_printoptions() -> Tensor:
@@ -508,20 +510,21 @@ def hypot(input, other, *, out=None) -> Tensor:
     """sqrt(input ** 2 + other ** 2), without overflow on the way."""
     ...
 def index_add(input, dim, index, source, *, alpha=1) -> Tensor:
-    """`input` with alpha times the slices of `source` added at the indices of a vector; an index that occurs twice adds twice."""
+    """`input` with alpha times the slices of `source` added at a vector of indices, twice where one occurs twice."""
     ...
 def index_copy(input, dim, index, source) -> Tensor:
     """`input` with the slices of `source` written at the indices of a vector."""
     ...
 def index_fill(input, dim, index, value) -> Tensor:
-    """`input` with `value` (a number or a 0-d tensor) written into the slices along `dim` at the indices of a vector."""
+    """`input` with `value` (a number or a 0-d tensor) written into the slices along `dim` at a vector of indices."""
     ...
 def index_put(input, indices, values, accumulate=False) -> Tensor:
-    """`input` with `values` written at a tuple of tensors of indices (one per dimension); added, with `accumulate=True`."""
+    """`input` with `values` written (`accumulate=True`: added) at a tuple of tensors of indices, one per dimension."""
     ...
 def index_select(input, dim, index) -> Tensor:
     """The slices of `input` along `dim` at the indices of a vector."""
     ...
+inf: builtins.float
 def initial_seed() -> Tensor:
     """The seed with which the default generator started."""
     ...
@@ -713,6 +716,7 @@ def multiply(input, other, *, out=None) -> Tensor:
 def mv(input, vec) -> Tensor:
     """The product of a matrix (n, m) and a vector (m)."""
     ...
+nan: builtins.float
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None) -> Tensor:
     """nan replaced by a number, inf and -inf by others (by default the largest and smallest of the dtype)."""
     ...
@@ -737,14 +741,15 @@ def narrow_copy(input, dim, start, length) -> Tensor:
 def ne(input, other, *, out=None) -> Tensor:
     """input != other"""
     ...
-def neg(input, *, out=None) -> Tensor:
+def neg(input, other, *, out=None) -> Tensor:
     """-input"""
     ...
 def negative(input, *, out=None) -> Tensor:
     """-input"""
     ...
+newaxis: builtins.NoneType
 def nonzero(input, *, as_tuple=False) -> Any:
-    """The places of the elements that are not zero: a row of indices for each, or (`as_tuple`) a vector per dimension."""
+    """The places of the elements that are not zero, as rows of indices, or (`as_tuple`) as a vector per dimension."""
     ...
 def norm(input, p='fro', dim=None, keepdim=False, dtype=None) -> Tensor:
     """The p-norm of all elements, or along `dim` (an int, a name, or several); 'fro' is the 2-norm."""
@@ -773,6 +778,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-06, keepdim=False) -> Tensor:
 def permute(input, *dims) -> Tensor:
     """Dimensions in the order `dims`."""
     ...
+pi: builtins.float
 def pixel_shuffle(input, upscale_factor) -> Tensor:
     """(*, C * r * r, H, W) -> (*, C, H * r, W * r): channels become pixels."""
     ...
@@ -850,7 +856,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None) -> Tensor:
     """The input over the root of the mean of its squares over the last dimensions, then times weight."""
     ...
 def roll(input, shifts, dims=None) -> Tensor:
-    """Elements shifted along dimensions; what leaves at the end comes in at the start. Without dims: of the flattened tensor."""
+    """Elements shifted along dimensions (without dims: of all in a row); what leaves at the end comes in again."""
     ...
 def rot90(input, k=1, dims=...) -> Tensor:
     """The plane of two dimensions turned by k quarters, from the first towards the second."""

@@ -19,7 +19,7 @@ DERIVED = ("float32", "float16")
 
 
 def derived(case, answers):
-    """Whether the numbers of a case are those of the float64 case, rounded; they are not where random ones are drawn."""
+    """Whether the numbers of a case are those of the float64 case, rounded: random draws are not."""
     exact = answers.get("float64", {})
     if case not in DERIVED or exact.get("values") is None:
         return False

@@ -35,7 +35,8 @@ sample("index_copy", "torch.index_copy(x, 1, x.new_tensor([1, 3], dtype=torch.in
 sample("index_fill", "torch.index_fill(x, 1, i, 0.5)", x=normal(3, 4), i=integers(3, low=0, high=4),
        edges=False, why="torch shows its inside when there is nothing to write to")
 sample("index_fill", "torch.index_fill(x, 0, i, v)", x=normal(3, 4), i=integers(3, low=0, high=3), v=normal())
-sample("index_put", "torch.index_put(x, (x.new_tensor([2, 0], dtype=torch.int64), x.new_tensor([1, 3], dtype=torch.int64)), y)", x=normal(3, 4), y=normal(2))
+sample("index_put", "torch.index_put(x, tuple(x.new_tensor([[2, 0], [1, 3]], dtype=torch.int64)), "
+                    "y)", x=normal(3, 4), y=normal(2))
 sample("index_put", "torch.index_put(x, (x.new_tensor([2, 0], dtype=torch.int64),), y)", x=normal(3, 4), y=normal(4))
 sample("index_put", "torch.index_put(x, (i, j), y, accumulate=True)", x=normal(3, 4), i=integers(5, low=-3, high=3),
        j=integers(5, low=0, high=4),

@@ -249,8 +249,8 @@ class _Check:
         kept = floating(_tuple(self.func(*self.inputs)))
         first, second = ([_numbers(_tuple(self.func(*self.inputs))[k]) for k in kept] for _ in range(2))
         if any(not np.array_equal(f, s, equal_nan=True) for f, s in zip(first, second)):
-            return ("the function gives different results for the same input: does it draw random numbers (dropout), or "
-                    "keep state?")
+            return ("the function gives different results for the same input: does it draw random numbers (dropout), "
+                    "or keep state?")
         if x.dtype is not dtypes.float64:
             wide = self.numeric_jacobian(x, kept, eps=1e-2)[place]
             if diagnose.same(a, wide, 1e-2, 3e-2):

@@ -105,11 +105,15 @@ FORWARD = """\
     leave(token)
     if array.__class__ is not ndarray:
         array = asarray(array)
-    out = new(Tensor)
+{check}    out = new(Tensor)
     out._array, out._spec = array, spec
 {record}    if mode.inference:
         out._inference = True
     return out
+"""
+CHECK = """\
+    if array.dtype is not spec.dtype.numpy:        # a program in Python may leave the type; ufuncs don't
+        array = array.astype(spec.dtype.numpy)
 """
 CALL = """\
 def call(input, other):
@@ -166,8 +170,9 @@ def forward(op, node, operands):
     """The body of a call: compute, wrap, and put a node on the tape if an operand wants a gradient."""
     places, reads = differentiable(op, operands), readers(op, operands)
     arrays = ", ".join(f"{o}._array" if o else "other" for o in operands)
+    check = "" if isinstance(op.cpu, np.ufunc) else CHECK
     if not places:
-        return FORWARD.format(arrays=arrays, record="")
+        return FORWARD.format(arrays=arrays, check=check, record="")
     lines = []
     for place in places:
         operand = operands[place]
@@ -191,7 +196,7 @@ def forward(op, node, operands):
     record += ["if anomaly:", "    node.trace = forward_trace()", "out._edge = node"]
     lines += ["    " + line for line in record]
     lines = ["if mode.grad:", *["    " + line for line in lines], "    return out"]
-    return FORWARD.format(arrays=arrays, record="".join(f"    {line}\n" for line in lines))
+    return FORWARD.format(arrays=arrays, check=check, record="".join(f"    {line}\n" for line in lines))
 
 
 def guarded(slot, readers, places, lines):

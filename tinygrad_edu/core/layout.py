@@ -111,7 +111,7 @@ def is_dense(shape, strides):
 def dense_strides(shape, strides):
     """Strides without holes for a copy that keeps the order of dimensions in memory.
 
-    Source: infer_dense_strides in torch's ATen/ExpandUtils.cpp, whose insertion sort leaves ambiguous pairs as they are.
+    Source: infer_dense_strides in torch's ATen/ExpandUtils.cpp; its insertion sort leaves ambiguous pairs as they are.
     """
     order = list(range(len(shape)))[::-1]          # from the innermost outwards
     for i in range(1, len(order)):

@@ -28,22 +28,22 @@ class Tensor:
     def __getitem__(self, key) -> Tensor: ...
     def __gt__(self, other) -> Tensor: ...
     def __hash__(self) -> builtins.int: ...
-    def __iadd__(self, *args, **kwargs) -> Tensor: ...
-    def __iand__(self, *args, **kwargs) -> Tensor: ...
-    def __ifloordiv__(self, *args, **kwargs) -> Tensor: ...
-    def __ilshift__(self, *args, **kwargs) -> Tensor: ...
-    def __imod__(self, *args, **kwargs) -> Tensor: ...
-    def __imul__(self, *args, **kwargs) -> Tensor: ...
+    def __iadd__(self, other) -> Tensor: ...
+    def __iand__(self, other) -> Tensor: ...
+    def __ifloordiv__(self, other) -> Tensor: ...
+    def __ilshift__(self, other) -> Tensor: ...
+    def __imod__(self, other) -> Tensor: ...
+    def __imul__(self, other) -> Tensor: ...
     def __index__(self) -> builtins.int: ...
     def __int__(self) -> builtins.int: ...
     def __invert__(self) -> Tensor: ...
-    def __ior__(self, *args, **kwargs) -> Tensor: ...
-    def __ipow__(self, *args, **kwargs) -> Tensor: ...
-    def __irshift__(self, *args, **kwargs) -> Tensor: ...
-    def __isub__(self, *args, **kwargs) -> Tensor: ...
+    def __ior__(self, other) -> Tensor: ...
+    def __ipow__(self, exponent) -> Tensor: ...
+    def __irshift__(self, other) -> Tensor: ...
+    def __isub__(self, other) -> Tensor: ...
     def __iter__(self) -> Iterator[Tensor]: ...
-    def __itruediv__(self, *args, **kwargs) -> Tensor: ...
-    def __ixor__(self, *args, **kwargs) -> Tensor: ...
+    def __itruediv__(self, other) -> Tensor: ...
+    def __ixor__(self, other) -> Tensor: ...
     def __le__(self, other) -> Tensor: ...
     def __len__(self) -> builtins.int: ...
     def __lshift__(self, other) -> Tensor: ...
@@ -78,13 +78,13 @@ class Tensor:
     def abs(self) -> Tensor:
         """|input|; the derivative at 0 is 0."""
         ...
-    def abs_(self, *args, **kwargs) -> Tensor:
+    def abs_(self) -> Tensor:
         """In-place version of `abs`."""
         ...
     def absolute(self) -> Tensor:
         """|input|; the derivative at 0 is 0."""
         ...
-    def absolute_(self, *args, **kwargs) -> Tensor:
+    def absolute_(self) -> Tensor:
         """In-place version of `absolute`."""
         ...
     def accumulate(self, grad, fresh) -> Tensor:
@@ -93,55 +93,55 @@ class Tensor:
     def acos(self) -> Tensor:
         """The angle in [0, pi] with this cosine."""
         ...
-    def acos_(self, *args, **kwargs) -> Tensor:
+    def acos_(self) -> Tensor:
         """In-place version of `acos`."""
         ...
     def acosh(self) -> Tensor:
         """The number >= 0 with this hyperbolic cosine."""
         ...
-    def acosh_(self, *args, **kwargs) -> Tensor:
+    def acosh_(self) -> Tensor:
         """In-place version of `acosh`."""
         ...
     def add(self, other, *, alpha=1) -> Tensor:
         """input + alpha * other"""
         ...
-    def add_(self, *args, **kwargs) -> Tensor:
+    def add_(self, other, *, alpha=1) -> Tensor:
         """In-place version of `add`."""
         ...
     def addbmm(self, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
         """beta * input + alpha * the sum of all batch1[i] @ batch2[i]"""
         ...
-    def addbmm_(self, *args, **kwargs) -> Tensor:
+    def addbmm_(self, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
         """In-place version of `addbmm`."""
         ...
     def addcdiv(self, tensor1, tensor2, *, value=1) -> Tensor:
         """input + value * tensor1 / tensor2; not for integers."""
         ...
-    def addcdiv_(self, *args, **kwargs) -> Tensor:
+    def addcdiv_(self, tensor1, tensor2, *, value=1) -> Tensor:
         """In-place version of `addcdiv`."""
         ...
     def addcmul(self, tensor1, tensor2, *, value=1) -> Tensor:
         """input + value * tensor1 * tensor2"""
         ...
-    def addcmul_(self, *args, **kwargs) -> Tensor:
+    def addcmul_(self, tensor1, tensor2, *, value=1) -> Tensor:
         """In-place version of `addcmul`."""
         ...
     def addmm(self, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
         """beta * input + alpha * (mat1 @ mat2); input is broadcast to the product's shape."""
         ...
-    def addmm_(self, *args, **kwargs) -> Tensor:
+    def addmm_(self, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
         """In-place version of `addmm`."""
         ...
     def addmv(self, mat, vec, *, beta=1, alpha=1) -> Tensor:
         """beta * input + alpha * (mat @ vec)"""
         ...
-    def addmv_(self, *args, **kwargs) -> Tensor:
+    def addmv_(self, mat, vec, *, beta=1, alpha=1) -> Tensor:
         """In-place version of `addmv`."""
         ...
-    def addr(self, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
+    def addr(self, other, *, alpha=1) -> Tensor:
         """beta * input + alpha * the outer product of two vectors"""
         ...
-    def addr_(self, *args, **kwargs) -> Tensor:
+    def addr_(self, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
         """In-place version of `addr`."""
         ...
     def adjoint(self) -> Tensor:
@@ -174,43 +174,43 @@ class Tensor:
     def arccos(self) -> Tensor:
         """The angle in [0, pi] with this cosine."""
         ...
-    def arccos_(self, *args, **kwargs) -> Tensor:
+    def arccos_(self) -> Tensor:
         """In-place version of `arccos`."""
         ...
     def arccosh(self) -> Tensor:
         """The number >= 0 with this hyperbolic cosine."""
         ...
-    def arccosh_(self, *args, **kwargs) -> Tensor:
+    def arccosh_(self) -> Tensor:
         """In-place version of `arccosh`."""
         ...
     def arcsin(self) -> Tensor:
         """The angle in [-pi/2, pi/2] with this sine."""
         ...
-    def arcsin_(self, *args, **kwargs) -> Tensor:
+    def arcsin_(self) -> Tensor:
         """In-place version of `arcsin`."""
         ...
     def arcsinh(self) -> Tensor:
         """The number with this hyperbolic sine."""
         ...
-    def arcsinh_(self, *args, **kwargs) -> Tensor:
+    def arcsinh_(self) -> Tensor:
         """In-place version of `arcsinh`."""
         ...
     def arctan(self) -> Tensor:
         """The angle in [-pi/2, pi/2] with this tangent."""
         ...
-    def arctan2(self, other) -> Tensor:
+    def arctan2(self) -> Tensor:
         """The angle of the point (other, input), in [-pi, pi]; flat at the origin."""
         ...
-    def arctan2_(self, *args, **kwargs) -> Tensor:
+    def arctan2_(self, other) -> Tensor:
         """In-place version of `arctan2`."""
         ...
-    def arctan_(self, *args, **kwargs) -> Tensor:
+    def arctan_(self) -> Tensor:
         """In-place version of `arctan`."""
         ...
     def arctanh(self) -> Tensor:
         """The number with this hyperbolic tangent."""
         ...
-    def arctanh_(self, *args, **kwargs) -> Tensor:
+    def arctanh_(self) -> Tensor:
         """In-place version of `arctanh`."""
         ...
     def argmax(self, dim=None, keepdim=False) -> Tensor:
@@ -231,31 +231,31 @@ class Tensor:
     def asin(self) -> Tensor:
         """The angle in [-pi/2, pi/2] with this sine."""
         ...
-    def asin_(self, *args, **kwargs) -> Tensor:
+    def asin_(self) -> Tensor:
         """In-place version of `asin`."""
         ...
     def asinh(self) -> Tensor:
         """The number with this hyperbolic sine."""
         ...
-    def asinh_(self, *args, **kwargs) -> Tensor:
+    def asinh_(self) -> Tensor:
         """In-place version of `asinh`."""
         ...
     def atan(self) -> Tensor:
         """The angle in [-pi/2, pi/2] with this tangent."""
         ...
-    def atan2(self, other) -> Tensor:
+    def atan2(self) -> Tensor:
         """The angle of the point (other, input), in [-pi, pi]; flat at the origin."""
         ...
-    def atan2_(self, *args, **kwargs) -> Tensor:
+    def atan2_(self, other) -> Tensor:
         """In-place version of `atan2`."""
         ...
-    def atan_(self, *args, **kwargs) -> Tensor:
+    def atan_(self) -> Tensor:
         """In-place version of `atan`."""
         ...
     def atanh(self) -> Tensor:
         """The number with this hyperbolic tangent."""
         ...
-    def atanh_(self, *args, **kwargs) -> Tensor:
+    def atanh_(self) -> Tensor:
         """In-place version of `atanh`."""
         ...
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
@@ -264,7 +264,7 @@ class Tensor:
     def baddbmm(self, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
         """beta * input + alpha * (batch1 @ batch2), for every matrix of the batch."""
         ...
-    def baddbmm_(self, *args, **kwargs) -> Tensor:
+    def baddbmm_(self, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
         """In-place version of `baddbmm`."""
         ...
     def bernoulli(self, p=None, *, generator=None) -> Tensor:
@@ -282,37 +282,37 @@ class Tensor:
     def bitwise_and(self, other) -> Tensor:
         """The bits that both have."""
         ...
-    def bitwise_and_(self, *args, **kwargs) -> Tensor:
+    def bitwise_and_(self, other) -> Tensor:
         """In-place version of `bitwise_and`."""
         ...
     def bitwise_left_shift(self, other) -> Tensor:
         """input * 2 ** other; bits that are pushed out are lost."""
         ...
-    def bitwise_left_shift_(self, *args, **kwargs) -> Tensor:
+    def bitwise_left_shift_(self, other) -> Tensor:
         """In-place version of `bitwise_left_shift`."""
         ...
     def bitwise_not(self) -> Tensor:
         """The bits that it has not; of bools the opposite."""
         ...
-    def bitwise_not_(self, *args, **kwargs) -> Tensor:
+    def bitwise_not_(self) -> Tensor:
         """In-place version of `bitwise_not`."""
         ...
     def bitwise_or(self, other) -> Tensor:
         """The bits that one of them has."""
         ...
-    def bitwise_or_(self, *args, **kwargs) -> Tensor:
+    def bitwise_or_(self, other) -> Tensor:
         """In-place version of `bitwise_or`."""
         ...
     def bitwise_right_shift(self, other) -> Tensor:
         """input // 2 ** other"""
         ...
-    def bitwise_right_shift_(self, *args, **kwargs) -> Tensor:
+    def bitwise_right_shift_(self, other) -> Tensor:
         """In-place version of `bitwise_right_shift`."""
         ...
     def bitwise_xor(self, other) -> Tensor:
         """The bits that exactly one of them has."""
         ...
-    def bitwise_xor_(self, *args, **kwargs) -> Tensor:
+    def bitwise_xor_(self, other) -> Tensor:
         """In-place version of `bitwise_xor`."""
         ...
     def bmm(self, mat2) -> Tensor:
@@ -328,7 +328,7 @@ class Tensor:
     def ceil(self) -> Tensor:
         """The next whole number above."""
         ...
-    def ceil_(self, *args, **kwargs) -> Tensor:
+    def ceil_(self) -> Tensor:
         """In-place version of `ceil`."""
         ...
     def char(self, memory_format=None) -> Tensor:
@@ -340,25 +340,25 @@ class Tensor:
     def clamp(self, min=None, max=None) -> Tensor:
         """input, moved into [min, max]: two numbers, or two tensors, or one bound and None."""
         ...
-    def clamp_(self, *args, **kwargs) -> Tensor:
+    def clamp_(self, min=None, max=None) -> Tensor:
         """In-place version of `clamp`."""
         ...
     def clamp_max(self, max) -> Tensor:
         """input, or max where that is smaller."""
         ...
-    def clamp_max_(self, *args, **kwargs) -> Tensor:
+    def clamp_max_(self, max) -> Tensor:
         """In-place version of `clamp_max`."""
         ...
     def clamp_min(self, min) -> Tensor:
         """input, or min where that is larger."""
         ...
-    def clamp_min_(self, *args, **kwargs) -> Tensor:
+    def clamp_min_(self, min) -> Tensor:
         """In-place version of `clamp_min`."""
         ...
     def clip(self, min=None, max=None) -> Tensor:
         """input, moved into [min, max]: two numbers, or two tensors, or one bound and None."""
         ...
-    def clip_(self, *args, **kwargs) -> Tensor:
+    def clip_(self, min=None, max=None) -> Tensor:
         """In-place version of `clip`."""
         ...
     def clone(self, *, memory_format=None) -> Tensor:
@@ -373,19 +373,19 @@ class Tensor:
     def copysign(self, other) -> Tensor:
         """The size of input, with the sign of other."""
         ...
-    def copysign_(self, *args, **kwargs) -> Tensor:
+    def copysign_(self, other) -> Tensor:
         """In-place version of `copysign`."""
         ...
     def cos(self) -> Tensor:
         """The cosine of an angle in radians."""
         ...
-    def cos_(self, *args, **kwargs) -> Tensor:
+    def cos_(self) -> Tensor:
         """In-place version of `cos`."""
         ...
     def cosh(self) -> Tensor:
         """The hyperbolic cosine."""
         ...
-    def cosh_(self, *args, **kwargs) -> Tensor:
+    def cosh_(self) -> Tensor:
         """In-place version of `cosh`."""
         ...
     def count_nonzero(self, dim=None) -> Tensor:
@@ -409,13 +409,13 @@ class Tensor:
     def cumprod(self, dim, *, dtype=None) -> Tensor:
         """The product of all elements up to each one, along `dim`."""
         ...
-    def cumprod_(self, *args, **kwargs) -> Tensor:
+    def cumprod_(self, dim, *, dtype=None) -> Tensor:
         """In-place version of `cumprod`."""
         ...
     def cumsum(self, dim, *, dtype=None) -> Tensor:
         """The sum of all elements up to each one, along `dim`."""
         ...
-    def cumsum_(self, *args, **kwargs) -> Tensor:
+    def cumsum_(self, dim, *, dtype=None) -> Tensor:
         """In-place version of `cumsum`."""
         ...
     @property
@@ -428,7 +428,7 @@ class Tensor:
     def deg2rad(self) -> Tensor:
         """Radians of an angle in degrees."""
         ...
-    def deg2rad_(self, *args, **kwargs) -> Tensor:
+    def deg2rad_(self) -> Tensor:
         """In-place version of `deg2rad`."""
         ...
     def detach(self) -> Tensor:
@@ -457,7 +457,7 @@ class Tensor:
     def digamma(self) -> Tensor:
         """The derivative of lgamma."""
         ...
-    def digamma_(self, *args, **kwargs) -> Tensor:
+    def digamma_(self) -> Tensor:
         """In-place version of `digamma`."""
         ...
     def dim(self) -> builtins.int: ...
@@ -467,13 +467,13 @@ class Tensor:
     def div(self, other, *, rounding_mode=None) -> Tensor:
         """input / other; rounded towards zero ("trunc") or down ("floor"), which keeps integers integers."""
         ...
-    def div_(self, *args, **kwargs) -> Tensor:
+    def div_(self, other, *, rounding_mode=None) -> Tensor:
         """In-place version of `div`."""
         ...
     def divide(self, other, *, rounding_mode=None) -> Tensor:
         """input / other; rounded towards zero ("trunc") or down ("floor"), which keeps integers integers."""
         ...
-    def divide_(self, *args, **kwargs) -> Tensor:
+    def divide_(self, other, *, rounding_mode=None) -> Tensor:
         """In-place version of `divide`."""
         ...
     def dot(self, tensor) -> Tensor:
@@ -491,7 +491,7 @@ class Tensor:
     def eq(self, other) -> Tensor:
         """input == other"""
         ...
-    def eq_(self, *args, **kwargs) -> Tensor:
+    def eq_(self, other) -> Tensor:
         """In-place version of `eq`."""
         ...
     def equal(self, other) -> builtins.bool:
@@ -500,19 +500,19 @@ class Tensor:
     def erf(self) -> Tensor:
         """The error function: how much of a normal distribution of variance 1/2 lies in [-input, input]."""
         ...
-    def erf_(self, *args, **kwargs) -> Tensor:
+    def erf_(self) -> Tensor:
         """In-place version of `erf`."""
         ...
     def erfc(self) -> Tensor:
         """1 - erf(input), also where it is tiny."""
         ...
-    def erfc_(self, *args, **kwargs) -> Tensor:
+    def erfc_(self) -> Tensor:
         """In-place version of `erfc`."""
         ...
     def erfinv(self) -> Tensor:
         """The number whose error function is input."""
         ...
-    def erfinv_(self, *args, **kwargs) -> Tensor:
+    def erfinv_(self) -> Tensor:
         """In-place version of `erfinv`."""
         ...
     def exp(self) -> Tensor:
@@ -521,10 +521,10 @@ class Tensor:
     def exp2(self) -> Tensor:
         """2 ** input"""
         ...
-    def exp2_(self, *args, **kwargs) -> Tensor:
+    def exp2_(self) -> Tensor:
         """In-place version of `exp2`."""
         ...
-    def exp_(self, *args, **kwargs) -> Tensor:
+    def exp_(self) -> Tensor:
         """In-place version of `exp`."""
         ...
     def expand(self, *sizes, implicit=False) -> Tensor:
@@ -534,7 +534,7 @@ class Tensor:
     def expm1(self) -> Tensor:
         """e ** input - 1, also for tiny inputs."""
         ...
-    def expm1_(self, *args, **kwargs) -> Tensor:
+    def expm1_(self) -> Tensor:
         """In-place version of `expm1`."""
         ...
     def exponential_(self, lambd=1.0, *, generator=None) -> Tensor:
@@ -546,7 +546,7 @@ class Tensor:
     def fix(self) -> Tensor:
         """The next whole number towards zero."""
         ...
-    def fix_(self, *args, **kwargs) -> Tensor:
+    def fix_(self) -> Tensor:
         """In-place version of `fix`."""
         ...
     def flatten(self, start_dim=0, end_dim=-1, out_dim=None) -> Tensor:
@@ -573,13 +573,13 @@ class Tensor:
     def floor(self) -> Tensor:
         """The next whole number below."""
         ...
-    def floor_(self, *args, **kwargs) -> Tensor:
+    def floor_(self) -> Tensor:
         """In-place version of `floor`."""
         ...
     def floor_divide(self, other) -> Tensor:
         """input // other: rounded down. It has no derivative."""
         ...
-    def floor_divide_(self, *args, **kwargs) -> Tensor:
+    def floor_divide_(self, other) -> Tensor:
         """In-place version of `floor_divide`."""
         ...
     def fmax(self, other) -> Tensor:
@@ -591,31 +591,31 @@ class Tensor:
     def fmod(self, other) -> Tensor:
         """What division rounded towards zero leaves: it has the sign of `input`."""
         ...
-    def fmod_(self, *args, **kwargs) -> Tensor:
+    def fmod_(self, other) -> Tensor:
         """In-place version of `fmod`."""
         ...
     def frac(self) -> Tensor:
         """What `trunc` takes away."""
         ...
-    def frac_(self, *args, **kwargs) -> Tensor:
+    def frac_(self) -> Tensor:
         """In-place version of `frac`."""
         ...
     def gather(self, dim, index, *, sparse_grad=False) -> Tensor:
-        """Elements of `input` along `dim` at `index`, which has the shape of the result: out[i][j] = input[index[i][j]][j]."""
+        """Elements of `input` along `dim` at `index`, in index's shape: out[i][j] = input[index[i][j]][j] for dim = 0."""
         ...
     def gcd(self, other) -> Tensor:
         """The greatest common divisor."""
         ...
-    def gcd_(self, *args, **kwargs) -> Tensor:
+    def gcd_(self, other) -> Tensor:
         """In-place version of `gcd`."""
         ...
     def ge(self, other) -> Tensor:
         """input >= other"""
         ...
-    def ge_(self, *args, **kwargs) -> Tensor:
+    def ge_(self, other) -> Tensor:
         """In-place version of `ge`."""
         ...
-    def ger(self, vec2) -> Tensor:
+    def ger(self, other) -> Tensor:
         """All products of an element of `input` with one of `vec2`: (n) and (m) -> (n, m)."""
         ...
     def get_device(self) -> builtins.int: ...
@@ -628,19 +628,19 @@ class Tensor:
     def greater(self, other) -> Tensor:
         """input > other"""
         ...
-    def greater_(self, *args, **kwargs) -> Tensor:
+    def greater_(self, other) -> Tensor:
         """In-place version of `greater`."""
         ...
     def greater_equal(self, other) -> Tensor:
         """input >= other"""
         ...
-    def greater_equal_(self, *args, **kwargs) -> Tensor:
+    def greater_equal_(self, other) -> Tensor:
         """In-place version of `greater_equal`."""
         ...
     def gt(self, other) -> Tensor:
         """input > other"""
         ...
-    def gt_(self, *args, **kwargs) -> Tensor:
+    def gt_(self, other) -> Tensor:
         """In-place version of `gt`."""
         ...
     def half(self, memory_format=None) -> Tensor:
@@ -653,7 +653,7 @@ class Tensor:
     def heaviside(self, values) -> Tensor:
         """0 below 0, 1 above, and values where input is 0; both of one dtype."""
         ...
-    def heaviside_(self, *args, **kwargs) -> Tensor:
+    def heaviside_(self, values) -> Tensor:
         """In-place version of `heaviside`."""
         ...
     def histc(self, bins=100, min=0, max=0) -> Tensor:
@@ -666,31 +666,31 @@ class Tensor:
     def hypot(self, other) -> Tensor:
         """sqrt(input ** 2 + other ** 2), without overflow on the way."""
         ...
-    def hypot_(self, *args, **kwargs) -> Tensor:
+    def hypot_(self, other) -> Tensor:
         """In-place version of `hypot`."""
         ...
     def index_add(self, dim, index, source, *, alpha=1) -> Tensor:
-        """`input` with alpha times the slices of `source` added at the indices of a vector; an index that occurs twice adds twice."""
+        """`input` with alpha times the slices of `source` added at a vector of indices, twice where one occurs twice."""
         ...
-    def index_add_(self, *args, **kwargs) -> Tensor:
+    def index_add_(self, dim, index, source, *, alpha=1) -> Tensor:
         """In-place version of `index_add`."""
         ...
     def index_copy(self, dim, index, source) -> Tensor:
         """`input` with the slices of `source` written at the indices of a vector."""
         ...
-    def index_copy_(self, *args, **kwargs) -> Tensor:
+    def index_copy_(self, dim, index, source) -> Tensor:
         """In-place version of `index_copy`."""
         ...
     def index_fill(self, dim, index, value) -> Tensor:
-        """`input` with `value` (a number or a 0-d tensor) written into the slices along `dim` at the indices of a vector."""
+        """`input` with `value` (a number or a 0-d tensor) written into the slices along `dim` at a vector of indices."""
         ...
-    def index_fill_(self, *args, **kwargs) -> Tensor:
+    def index_fill_(self, dim, index, value) -> Tensor:
         """In-place version of `index_fill`."""
         ...
     def index_put(self, indices, values, accumulate=False) -> Tensor:
-        """`input` with `values` written at a tuple of tensors of indices (one per dimension); added, with `accumulate=True`."""
+        """`input` with `values` written (`accumulate=True`: added) at a tuple of tensors of indices, one per dimension."""
         ...
-    def index_put_(self, *args, **kwargs) -> Tensor:
+    def index_put_(self, indices, values, accumulate=False) -> Tensor:
         """In-place version of `index_put`."""
         ...
     def index_select(self, dim, index) -> Tensor:
@@ -765,43 +765,43 @@ class Tensor:
     def lcm(self, other) -> Tensor:
         """The least common multiple."""
         ...
-    def lcm_(self, *args, **kwargs) -> Tensor:
+    def lcm_(self, other) -> Tensor:
         """In-place version of `lcm`."""
         ...
     def ldexp(self, other) -> Tensor:
         """input * 2 ** other"""
         ...
-    def ldexp_(self, *args, **kwargs) -> Tensor:
+    def ldexp_(self, other) -> Tensor:
         """In-place version of `ldexp`."""
         ...
     def le(self, other) -> Tensor:
         """input <= other"""
         ...
-    def le_(self, *args, **kwargs) -> Tensor:
+    def le_(self, other) -> Tensor:
         """In-place version of `le`."""
         ...
     def lerp(self, end, weight) -> Tensor:
         """On the way from input (weight 0) to end (weight 1); all of one dtype."""
         ...
-    def lerp_(self, *args, **kwargs) -> Tensor:
+    def lerp_(self, end, weight) -> Tensor:
         """In-place version of `lerp`."""
         ...
     def less(self, other) -> Tensor:
         """input < other"""
         ...
-    def less_(self, *args, **kwargs) -> Tensor:
+    def less_(self, other) -> Tensor:
         """In-place version of `less`."""
         ...
     def less_equal(self, other) -> Tensor:
         """input <= other"""
         ...
-    def less_equal_(self, *args, **kwargs) -> Tensor:
+    def less_equal_(self, other) -> Tensor:
         """In-place version of `less_equal`."""
         ...
     def lgamma(self) -> Tensor:
         """The logarithm of |gamma(input)|."""
         ...
-    def lgamma_(self, *args, **kwargs) -> Tensor:
+    def lgamma_(self) -> Tensor:
         """In-place version of `lgamma`."""
         ...
     def log(self) -> Tensor:
@@ -810,22 +810,22 @@ class Tensor:
     def log10(self) -> Tensor:
         """The logarithm to base 10."""
         ...
-    def log10_(self, *args, **kwargs) -> Tensor:
+    def log10_(self) -> Tensor:
         """In-place version of `log10`."""
         ...
     def log1p(self) -> Tensor:
         """log(1 + input), also for tiny inputs."""
         ...
-    def log1p_(self, *args, **kwargs) -> Tensor:
+    def log1p_(self) -> Tensor:
         """In-place version of `log1p`."""
         ...
     def log2(self) -> Tensor:
         """The logarithm to base 2."""
         ...
-    def log2_(self, *args, **kwargs) -> Tensor:
+    def log2_(self) -> Tensor:
         """In-place version of `log2`."""
         ...
-    def log_(self, *args, **kwargs) -> Tensor:
+    def log_(self) -> Tensor:
         """In-place version of `log`."""
         ...
     def log_softmax(self, dim, dtype=None) -> Tensor:
@@ -843,31 +843,31 @@ class Tensor:
     def logical_and(self, other) -> Tensor:
         """Whether both are not 0."""
         ...
-    def logical_and_(self, *args, **kwargs) -> Tensor:
+    def logical_and_(self, other) -> Tensor:
         """In-place version of `logical_and`."""
         ...
     def logical_not(self) -> Tensor:
         """Whether it is 0."""
         ...
-    def logical_not_(self, *args, **kwargs) -> Tensor:
+    def logical_not_(self) -> Tensor:
         """In-place version of `logical_not`."""
         ...
     def logical_or(self, other) -> Tensor:
         """Whether one of them is not 0."""
         ...
-    def logical_or_(self, *args, **kwargs) -> Tensor:
+    def logical_or_(self, other) -> Tensor:
         """In-place version of `logical_or`."""
         ...
     def logical_xor(self, other) -> Tensor:
         """Whether exactly one of them is not 0."""
         ...
-    def logical_xor_(self, *args, **kwargs) -> Tensor:
+    def logical_xor_(self, other) -> Tensor:
         """In-place version of `logical_xor`."""
         ...
     def logit(self, eps=None) -> Tensor:
         """The inverse of sigmoid; with eps, of input moved into [eps, 1 - eps]."""
         ...
-    def logit_(self, *args, **kwargs) -> Tensor:
+    def logit_(self, eps=None) -> Tensor:
         """In-place version of `logit`."""
         ...
     def logsumexp(self, dim, keepdim=False) -> Tensor:
@@ -879,7 +879,7 @@ class Tensor:
     def lt(self, other) -> Tensor:
         """input < other"""
         ...
-    def lt_(self, *args, **kwargs) -> Tensor:
+    def lt_(self, other) -> Tensor:
         """In-place version of `lt`."""
         ...
     @property
@@ -889,13 +889,13 @@ class Tensor:
     def masked_fill(self, mask, value) -> Tensor:
         """`input` with `value` (a number or a 0-d tensor) where `mask` is true; both broadcast."""
         ...
-    def masked_fill_(self, *args, **kwargs) -> Tensor:
+    def masked_fill_(self, mask, value) -> Tensor:
         """In-place version of `masked_fill`."""
         ...
     def masked_scatter(self, mask, source) -> Tensor:
         """`input` with the elements of `source`, in order, where `mask` is true; `mask` and `input` broadcast."""
         ...
-    def masked_scatter_(self, *args, **kwargs) -> Tensor:
+    def masked_scatter_(self, mask, source) -> Tensor:
         """In-place version of `masked_scatter`."""
         ...
     def masked_select(self, mask) -> Tensor:
@@ -940,7 +940,7 @@ class Tensor:
     def mul(self, other) -> Tensor:
         """input * other"""
         ...
-    def mul_(self, *args, **kwargs) -> Tensor:
+    def mul_(self, other) -> Tensor:
         """In-place version of `mul`."""
         ...
     def multinomial(self, num_samples, replacement=False, *, generator=None) -> Tensor:
@@ -949,7 +949,7 @@ class Tensor:
     def multiply(self, other) -> Tensor:
         """input * other"""
         ...
-    def multiply_(self, *args, **kwargs) -> Tensor:
+    def multiply_(self, other) -> Tensor:
         """In-place version of `multiply`."""
         ...
     def mv(self, vec) -> Tensor:
@@ -962,7 +962,7 @@ class Tensor:
     def nan_to_num(self, nan=0.0, posinf=None, neginf=None) -> Tensor:
         """nan replaced by a number, inf and -inf by others (by default the largest and smallest of the dtype)."""
         ...
-    def nan_to_num_(self, *args, **kwargs) -> Tensor:
+    def nan_to_num_(self, nan=0.0, posinf=None, neginf=None) -> Tensor:
         """In-place version of `nan_to_num`."""
         ...
     def nanmean(self, dim=None, keepdim=False, *, dtype=None) -> Tensor:
@@ -991,25 +991,25 @@ class Tensor:
     def ne(self, other) -> Tensor:
         """input != other"""
         ...
-    def ne_(self, *args, **kwargs) -> Tensor:
+    def ne_(self, other) -> Tensor:
         """In-place version of `ne`."""
         ...
-    def neg(self) -> Tensor:
+    def neg(self, other) -> Tensor:
         """-input"""
         ...
-    def neg_(self, *args, **kwargs) -> Tensor:
+    def neg_(self) -> Tensor:
         """In-place version of `neg`."""
         ...
     def negative(self) -> Tensor:
         """-input"""
         ...
-    def negative_(self, *args, **kwargs) -> Tensor:
+    def negative_(self) -> Tensor:
         """In-place version of `negative`."""
         ...
     def nelement(self) -> builtins.int:
         """How many elements it has."""
         ...
-    def new(self, *args, device=None) -> Tensor: ...
+    def new(self, other) -> Tensor: ...
     def new_empty(self, *args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
         """Uninitialised memory of a shape, with this tensor's dtype and device."""
         ...
@@ -1026,7 +1026,7 @@ class Tensor:
         """Zeros of a shape, with this tensor's dtype and device."""
         ...
     def nonzero(self, *, as_tuple=False) -> Any:
-        """The places of the elements that are not zero: a row of indices for each, or (`as_tuple`) a vector per dimension."""
+        """The places of the elements that are not zero, as rows of indices, or (`as_tuple`) as a vector per dimension."""
         ...
     def norm(self, p='fro', dim=None, keepdim=False, dtype=None) -> Tensor:
         """The p-norm of all elements, or along `dim` (an int, a name, or several); 'fro' is the 2-norm."""
@@ -1037,7 +1037,7 @@ class Tensor:
     def not_equal(self, other) -> Tensor:
         """input != other"""
         ...
-    def not_equal_(self, *args, **kwargs) -> Tensor:
+    def not_equal_(self, other) -> Tensor:
         """In-place version of `not_equal`."""
         ...
     number: builtins.int
@@ -1065,7 +1065,7 @@ class Tensor:
     def pow(self, exponent) -> Tensor:
         """input ** exponent: of two tensors, or of a tensor and a number on either side."""
         ...
-    def pow_(self, *args, **kwargs) -> Tensor:
+    def pow_(self, exponent) -> Tensor:
         """In-place version of `pow`."""
         ...
     def prelu(self, weight) -> Tensor:
@@ -1077,7 +1077,7 @@ class Tensor:
     def put(self, index, source, accumulate=False) -> Tensor:
         """`input` with `source` written (or added) at places of the flattened `input`."""
         ...
-    def put_(self, *args, **kwargs) -> Tensor:
+    def put_(self, index, source, accumulate=False) -> Tensor:
         """In-place version of `put`."""
         ...
     def quantile(self, q, dim=None, keepdim=False, *, interpolation='linear') -> Tensor:
@@ -1086,7 +1086,7 @@ class Tensor:
     def rad2deg(self) -> Tensor:
         """Degrees of an angle in radians."""
         ...
-    def rad2deg_(self, *args, **kwargs) -> Tensor:
+    def rad2deg_(self) -> Tensor:
         """In-place version of `rad2deg`."""
         ...
     def random_(self, *bounds, generator=None, **keyword) -> Tensor:
@@ -1098,7 +1098,7 @@ class Tensor:
     def reciprocal(self) -> Tensor:
         """1 / input"""
         ...
-    def reciprocal_(self, *args, **kwargs) -> Tensor:
+    def reciprocal_(self) -> Tensor:
         """In-place version of `reciprocal`."""
         ...
     def refine_names(self, *names_) -> Tensor:
@@ -1113,13 +1113,13 @@ class Tensor:
     def relu(self) -> Tensor:
         """max(input, 0); the derivative at 0 is 0."""
         ...
-    def relu_(self, *args, **kwargs) -> Tensor:
+    def relu_(self) -> Tensor:
         """In-place version of `relu`."""
         ...
     def remainder(self, other) -> Tensor:
         """What floor division leaves: it has the sign of `other`."""
         ...
-    def remainder_(self, *args, **kwargs) -> Tensor:
+    def remainder_(self, other) -> Tensor:
         """In-place version of `remainder`."""
         ...
     def rename(self, *args, **kwargs) -> Tensor:
@@ -1154,7 +1154,7 @@ class Tensor:
     @property
     def retains_grad(self) -> builtins.bool: ...
     def roll(self, shifts, dims=None) -> Tensor:
-        """Elements shifted along dimensions; what leaves at the end comes in at the start. Without dims: of the flattened tensor."""
+        """Elements shifted along dimensions (without dims: of all in a row); what leaves at the end comes in again."""
         ...
     def rot90(self, k=1, dims=...) -> Tensor:
         """The plane of two dimensions turned by k quarters, from the first towards the second."""
@@ -1162,31 +1162,31 @@ class Tensor:
     def round(self, *, decimals=0) -> Tensor:
         """The nearest whole number, or multiple of 10 ** -decimals; halves go to the even one."""
         ...
-    def round_(self, *args, **kwargs) -> Tensor:
+    def round_(self, *, decimals=0) -> Tensor:
         """In-place version of `round`."""
         ...
     def rsqrt(self) -> Tensor:
         """1 / sqrt(input)"""
         ...
-    def rsqrt_(self, *args, **kwargs) -> Tensor:
+    def rsqrt_(self) -> Tensor:
         """In-place version of `rsqrt`."""
         ...
     def scatter(self, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
         """`input` with out[index[i][j]][j] = src[i][j] (for dim = 0), where src is a tensor or one number."""
         ...
-    def scatter_(self, *args, **kwargs) -> Tensor:
+    def scatter_(self, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
         """In-place version of `scatter`."""
         ...
     def scatter_add(self, dim, index, src) -> Tensor:
         """`input` with out[index[i][j]][j] += src[i][j] (for dim = 0): an index that occurs twice adds twice."""
         ...
-    def scatter_add_(self, *args, **kwargs) -> Tensor:
+    def scatter_add_(self, dim, index, src) -> Tensor:
         """In-place version of `scatter_add`."""
         ...
     def scatter_reduce(self, dim, index, src, reduce, *, include_self=True) -> Tensor:
         """`input` with the elements of src of equal index combined: reduce is 'sum', 'prod', 'mean', 'amax' or 'amin'."""
         ...
-    def scatter_reduce_(self, *args, **kwargs) -> Tensor:
+    def scatter_reduce_(self, dim, index, src, reduce, *, include_self=True) -> Tensor:
         """In-place version of `scatter_reduce`."""
         ...
     def select(self, dim, index) -> Tensor:
@@ -1198,7 +1198,7 @@ class Tensor:
     def sgn(self) -> Tensor:
         """-1, 0 or 1: the sign, which for real numbers is `sign`."""
         ...
-    def sgn_(self, *args, **kwargs) -> Tensor:
+    def sgn_(self) -> Tensor:
         """In-place version of `sgn`."""
         ...
     @property
@@ -1210,13 +1210,13 @@ class Tensor:
     def sigmoid(self) -> Tensor:
         """1 / (1 + exp(-input))"""
         ...
-    def sigmoid_(self, *args, **kwargs) -> Tensor:
+    def sigmoid_(self) -> Tensor:
         """In-place version of `sigmoid`."""
         ...
     def sign(self) -> Tensor:
         """-1, 0 or 1 (0 for nan)."""
         ...
-    def sign_(self, *args, **kwargs) -> Tensor:
+    def sign_(self) -> Tensor:
         """In-place version of `sign`."""
         ...
     def signbit(self) -> Tensor:
@@ -1225,19 +1225,19 @@ class Tensor:
     def sin(self) -> Tensor:
         """The sine of an angle in radians."""
         ...
-    def sin_(self, *args, **kwargs) -> Tensor:
+    def sin_(self) -> Tensor:
         """In-place version of `sin`."""
         ...
     def sinc(self) -> Tensor:
         """sin(pi x) / (pi x), and 1 at 0."""
         ...
-    def sinc_(self, *args, **kwargs) -> Tensor:
+    def sinc_(self) -> Tensor:
         """In-place version of `sinc`."""
         ...
     def sinh(self) -> Tensor:
         """The hyperbolic sine."""
         ...
-    def sinh_(self, *args, **kwargs) -> Tensor:
+    def sinh_(self) -> Tensor:
         """In-place version of `sinh`."""
         ...
     def size(self, dim=None) -> Any:
@@ -1256,13 +1256,13 @@ class Tensor:
     def sqrt(self) -> Tensor:
         """The square root."""
         ...
-    def sqrt_(self, *args, **kwargs) -> Tensor:
+    def sqrt_(self) -> Tensor:
         """In-place version of `sqrt`."""
         ...
     def square(self) -> Tensor:
         """input ** 2"""
         ...
-    def square_(self, *args, **kwargs) -> Tensor:
+    def square_(self) -> Tensor:
         """In-place version of `square`."""
         ...
     def squeeze(self, dim=None) -> Tensor:
@@ -1284,13 +1284,13 @@ class Tensor:
     def sub(self, other, *, alpha=1) -> Tensor:
         """input - alpha * other"""
         ...
-    def sub_(self, *args, **kwargs) -> Tensor:
+    def sub_(self, other, *, alpha=1) -> Tensor:
         """In-place version of `sub`."""
         ...
     def subtract(self, other, *, alpha=1) -> Tensor:
         """input - alpha * other"""
         ...
-    def subtract_(self, *args, **kwargs) -> Tensor:
+    def subtract_(self, other, *, alpha=1) -> Tensor:
         """In-place version of `subtract`."""
         ...
     def sum(self, dim=None, keepdim=False, *, dtype=None) -> Tensor:
@@ -1326,13 +1326,13 @@ class Tensor:
     def tan(self) -> Tensor:
         """The tangent of an angle in radians."""
         ...
-    def tan_(self, *args, **kwargs) -> Tensor:
+    def tan_(self) -> Tensor:
         """In-place version of `tan`."""
         ...
     def tanh(self) -> Tensor:
         """The hyperbolic tangent."""
         ...
-    def tanh_(self, *args, **kwargs) -> Tensor:
+    def tanh_(self) -> Tensor:
         """In-place version of `tanh`."""
         ...
     def tensor_split(self, indices_or_sections, dim=0) -> tuple[Tensor, ...]:
@@ -1362,25 +1362,25 @@ class Tensor:
     def tril(self, diagonal=0) -> Tensor:
         """The lower triangle of each matrix, up to `diagonal` above the main one; zeros elsewhere."""
         ...
-    def tril_(self, *args, **kwargs) -> Tensor:
+    def tril_(self, diagonal=0) -> Tensor:
         """In-place version of `tril`."""
         ...
     def triu(self, diagonal=0) -> Tensor:
         """The upper triangle of each matrix, from `diagonal` above the main one on; zeros elsewhere."""
         ...
-    def triu_(self, *args, **kwargs) -> Tensor:
+    def triu_(self, diagonal=0) -> Tensor:
         """In-place version of `triu`."""
         ...
     def true_divide(self, other) -> Tensor:
         """input / other"""
         ...
-    def true_divide_(self, *args, **kwargs) -> Tensor:
+    def true_divide_(self, other) -> Tensor:
         """In-place version of `true_divide`."""
         ...
     def trunc(self) -> Tensor:
         """The next whole number towards zero."""
         ...
-    def trunc_(self, *args, **kwargs) -> Tensor:
+    def trunc_(self) -> Tensor:
         """In-place version of `trunc`."""
         ...
     def type(self, dtype=None) -> Any:
@@ -1433,7 +1433,7 @@ class Tensor:
     def xlogy(self, other) -> Tensor:
         """input * log(other), and 0 where input is 0 (unless other is nan)."""
         ...
-    def xlogy_(self, *args, **kwargs) -> Tensor:
+    def xlogy_(self, other) -> Tensor:
         """In-place version of `xlogy`."""
         ...
     def zero_(self) -> Tensor:

@@ -14,7 +14,8 @@ from ..core.mode import mode, no_grad
 from ..core.op import Op
 from ..core.record import record
 from ..core.tensor import Tensor, empty, from_host
-from .views import dim_of, expand, flatten, no_names, reshape, sizes_of, unsqueeze
+from .expand import expand
+from .views import dim_of, flatten, no_names, reshape, sizes_of, unsqueeze
 
 
 def _windows(x):
@@ -80,10 +81,9 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if dim is None:
         input, dim = reshape(input, -1) if input.ndim != 1 else input, 0
     dim = dim_of(input, dim)
-    if isinstance(repeats, Tensor) and repeats.numel() == 1 and repeats.ndim <= 1 and repeats.dtype.category != dtypes.FLOATING:
-        repeats = _repeated_indices(expand(reshape(repeats, 1), input.shape[dim]))
-        return input.index_select(dim, repeats)
     if isinstance(repeats, Tensor):
+        if repeats.numel() == 1 and repeats.ndim <= 1:
+            repeats = expand(reshape(repeats, 1), input.shape[dim])
         if repeats.ndim != 1:
             raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
         if repeats.shape[0] != input.shape[dim]:
@@ -117,7 +117,7 @@ class Roll(Op):
 
 @export("roll", out=False)
 def roll(input, shifts, dims=None):
-    """Elements shifted along dimensions; what leaves at the end comes in at the start. Without dims: of the flattened tensor."""
+    """Elements shifted along dimensions (without dims: of all in a row); what leaves at the end comes in again."""
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     dims = () if dims is None else (dims,) if isinstance(dims, (int, str)) else tuple(dims)
     if not shifts:

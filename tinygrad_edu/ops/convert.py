@@ -104,10 +104,12 @@ def parse_to(args, kwargs):
         elif isinstance(arg, (str, backends.device)) or isinstance(arg, int) and not isinstance(arg, bool):
             device = arg
         elif arg is not None and not isinstance(arg, bool):
-            raise TypeError(f"to() received an invalid combination of arguments - got ({type(arg).__name__}), but expected one of:\n"
-                            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False)\n"
-                            " * (torch.dtype dtype, bool non_blocking = False, bool copy = False)\n"
-                            " * (Tensor tensor, bool non_blocking = False, bool copy = False)")
+            raise TypeError(
+                f"to() received an invalid combination of arguments - got ({type(arg).__name__}), but expected one "
+                "of:\n * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = "
+                "False)\n"
+                " * (torch.dtype dtype, bool non_blocking = False, bool copy = False)\n"
+                " * (Tensor tensor, bool non_blocking = False, bool copy = False)")
     if other is not None:
         device, dtype = other.device, other.dtype
     return device, dtype, copy

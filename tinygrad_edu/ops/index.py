@@ -15,8 +15,9 @@ from ..core.data import from_data
 from ..core.export import export
 from ..core.op import Op, number_as
 from ..core.tensor import Tensor, filled
+from .expand import expand
 from .slices import select, slice_
-from .views import alias, expand, reshape, unsqueeze
+from .views import alias, reshape, unsqueeze
 
 INDEX_NAMES = tuple([f"index{i}" for i in range(64)])
 INDEX_TYPES = ("int64", "int32", "bool", "uint8")
@@ -336,7 +337,7 @@ def result_shape(x, indices, places, common):
 
 @export("index_put", inplace=True)
 def index_put(input, indices, values, accumulate=False):
-    """`input` with `values` written at a tuple of tensors of indices (one per dimension); added, with `accumulate=True`."""
+    """`input` with `values` written (`accumulate=True`: added) at a tuple of tensors of indices, one per dimension."""
     if not isinstance(indices, (tuple, list)):
         raise TypeError("index_put(): argument 'indices' (position 1) must be tuple of Tensors, not "
                         f"{type(indices).__name__}")

@@ -61,22 +61,22 @@ def refuse_view(x, changed):
     return RuntimeError(f"{text} {ADVICE[made]}")
 
 
+AMBIGUOUS = ("Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
+             "moving both the view and the inplace either both inside the {} block (if you don't want the inplace to "
+             "be tracked) or both outside (if you want the inplace to be tracked).")
 ADVICE = {
-    "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the output "
-             "views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
-    "function": "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
-                "logic to handle view+inplace would override the custom backward associated with the custom Function, "
-                "leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of "
-                "the custom Function.",
-    **{made: "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
-             f"both the view and the inplace either both inside the {block} block (if you don't want the inplace to be "
-             "tracked) or both outside (if you want the inplace to be tracked)."
-       for made, block in (("no_grad", "no_grad"), ("inference", "inference_mode"))},
+    "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the "
+             "output views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
+    "function": "This view was created inside a custom Function (or because an input was returned as-is) and the "
+                "autograd logic to handle view+inplace would override the custom backward associated with the custom "
+                "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the "
+                "output of the custom Function.",
+    "no_grad": AMBIGUOUS.format("no_grad"), "inference": AMBIGUOUS.format("inference_mode"),
 }
 
 
 def refuse_overlap(x, other, whole=False):
-    """torch's error where `other`, which is read while x is written, shares a part of its memory (`whole`: any of it)."""
+    """torch's error where `other`, read while x is written, shares a part of its memory (`whole`: any of it)."""
     if other is x and not whole or other is not x and (x._storage_ is None or other._storage_ is not x._storage_):
         return
     if not (x.numel() and other.numel() and is_dense(x) and is_dense(other)):
@@ -84,8 +84,8 @@ def refuse_overlap(x, other, whole=False):
     mine, others = (x._offset, x._offset + x.numel()), (other._offset, other._offset + other.numel())
     same = mine == others and x._spec.strides == other._spec.strides
     if mine[0] < others[1] and others[0] < mine[1] and (whole or not same):
-        raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
-                           "single memory location. Please clone() the tensor before performing the operation.")
+        raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer "
+                           "to a single memory location. Please clone() the tensor before performing the operation.")
 
 
 def is_dense(x):

@@ -13,7 +13,8 @@ from ..core.mode import mode
 from ..core.op import Op, common_backend
 from ..core.record import record
 from ..core.tensor import Tensor, filled, strided_spec, wrap
-from .views import dim_of, expand, reshape, unsqueeze, view, without
+from .expand import expand
+from .views import dim_of, reshape, unsqueeze, view, without
 
 
 def tensors_of(tensors, function):
@@ -73,7 +74,7 @@ class Cat(Op):
 
 @export("cat()", "concat()", "concatenate()")
 def cat(tensors, dim=0):
-    """Tensors one after another along `dim`; their other dimensions must agree. A 1-d tensor without elements is skipped."""
+    """Tensors one after another along `dim`; their other dimensions must agree. An empty 1-d tensor is skipped."""
     tensors = tensors_of(tensors, "cat")
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
@@ -140,8 +141,9 @@ def _atleast(name, convert):
 
 
 def _with_3(x):
-    return reshape(x, 1, 1, 1) if not x.ndim else unsqueeze(unsqueeze(x, 0),
-                                                            -1) if x.ndim == 1 else unsqueeze(x, -1) if x.ndim == 2 else x
+    if x.ndim == 1:
+        return unsqueeze(unsqueeze(x, 0), -1)
+    return reshape(x, 1, 1, 1) if not x.ndim else unsqueeze(x, -1) if x.ndim == 2 else x
 
 
 atleast_1d = _atleast("atleast_1d", lambda x: reshape(x, 1) if not x.ndim else x)

@@ -16,7 +16,8 @@ from ..core.op import Op
 from ..core.record import record
 from ..core.tensor import wrap
 from .matmul import check_tensors
-from .views import broadcast_tensors, no_names
+from .expand import broadcast_tensors
+from .views import no_names
 
 REDUCTIONS = ("none", "mean", "sum")
 

@@ -9,10 +9,11 @@ from ..core.mode import mode
 from ..core.op import Elementwise, Op, common_backend, number_as
 from ..core.record import record
 from ..core.tensor import Tensor, from_array
+from .expand import expand
 from .gather import tensor_argument
 from .index import copied
 from .join import cat
-from .views import expand, reshape
+from .views import reshape
 
 
 # ---- one value
@@ -132,7 +133,7 @@ class Nonzero(Op):
 
 @export("nonzero")
 def nonzero(input, *, as_tuple=False):
-    """The places of the elements that are not zero: a row of indices for each, or (`as_tuple`) a vector per dimension."""
+    """The places of the elements that are not zero, as rows of indices, or (`as_tuple`) as a vector per dimension."""
     if as_tuple:
         return nonzero(input if input.ndim else reshape(input, 1)).unbind(1)
     return Nonzero.call(input)

@@ -1,4 +1,4 @@
-"""The in-place twins of ops (`mul_`, `+=`), `out=`, and what changes how a tensor looks at its memory (`t_`, `resize_`).
+"""The in-place twins of ops (`mul_`, `+=`), `out=`, and what changes a tensor's look at its memory (`t_`, `resize_`).
 
 Each computes its value as the op does and leaves the writing, the tape and the refusals to inplace.py.
 """
@@ -94,8 +94,8 @@ def write_out(out, made, name, args=()):
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if mode.grad and (out.requires_grad or made.requires_grad):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one "
-                           "of the arguments requires grad.")
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
+                           "one of the arguments requires grad.")
     check_writable(out)
     for x in tensors_in(args):
         refuse_overlap(out, x)
@@ -106,9 +106,10 @@ def write_out(out, made, name, args=()):
         if out.numel():
             warnings.warn(
                 f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not "
-                f"match the required output shape {list(made.shape)}. This behavior is deprecated, and in a future PyTorch "
-                "release outputs will not be resized unless they have zero elements. You can explicitly reuse an out "
-                "tensor t by resizing it, inplace, to zero elements with t.resize_(0).", UserWarning, stacklevel=3)
+                f"match the required output shape {list(made.shape)}. This behavior is deprecated, and in a future "
+                "PyTorch release outputs will not be resized unless they have zero elements. You can explicitly reuse "
+                "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+                UserWarning, stacklevel=3)
         resize_(out, made.shape)
     overwrite(out, made._array)
     return out

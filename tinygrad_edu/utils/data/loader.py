@@ -262,11 +262,11 @@ class WorkersIterator(_Iterator):
         with _interrupts_wait():
             try:
                 process.start()
+                self.processes.append(process)
             except (TypeError, AttributeError, pickle.PicklingError) as error:
                 raise type(error)(_cannot_be_pickled(error, context)) from error
             finally:
                 theirs.close()
-        self.processes.append(process)
 
     # ---- asking
     def start_pass(self, loader):
