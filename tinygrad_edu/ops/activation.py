@@ -17,7 +17,7 @@ from ..core.op import Elementwise
 from ..core.tensor import Tensor
 from .arithmetic import select, unless
 from .choose import where
-from .special import erfc, erfc_short, in_double
+from .special import erfc, in_blocks, normal_below
 
 
 def apply(op, input, inplace=False, **params):
@@ -352,8 +352,7 @@ class Gelu(Elementwise):
     """input * P(a standard normal number < input)"""
     public = "gelu"
     check  = unless("GeluKernelImpl", BOOL, INTEGER)
-    cpu    = in_double(lambda x: 0.5 * x * erfc(x * -math.sqrt(0.5)),
-                       short=lambda x: 0.5 * x * erfc_short(x * -math.sqrt(0.5)))
+    cpu    = in_blocks(lambda x: 0.5 * x * erfc(x * -math.sqrt(0.5)), short=lambda x: x * normal_below(x))
     cuda   = lambda x: 0.5 * x * math.erfc(x * -0.7071067811865476)
 
     def grad_x(g, x):
@@ -369,7 +368,7 @@ class GeluTanh(Elementwise):
     public    = "gelu"
     node_name = "GeluBackward0"
     check     = Gelu.check
-    cpu       = in_double(lambda x: x * logistic(SLOPE * (x + CUBIC * x * x * x)))
+    cpu       = in_blocks(lambda x: x * logistic(SLOPE * (x + CUBIC * x * x * x)))
     cuda      = lambda x: x / (1 + math.exp(-1.5957691216057308 * (x + 0.044715 * x * x * x)))
 
     def grad_x(g, x):
