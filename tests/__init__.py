@@ -1,1 +1,1 @@
-"""The tests. `tests.samples` is the table of ops, `tests.strong` checks each of its lines, `tests.goldens` are torch's answers."""
+"""The tests. `tests.samples` is the table of ops, `tests.strong` checks each line, `tests.goldens` torch's answers."""

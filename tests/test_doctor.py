@@ -8,8 +8,8 @@ from tinygrad_edu import doctor
 
 H200 = {"name": "NVIDIA H200", "capability": (9, 0), "memory": 139 * 2**30}
 PASCAL = {"name": "GeForce GTX 1080", "capability": (6, 1), "memory": 8 * 2**30}
-HEALTHY = {"numpy": "2.4.6", "numba": "0.68.1", "numba-cuda": "0.30.4", "numba-cuda-mlir": None, "cuda-bindings": "13.0.1",
-           "nvidia-nvvm": "13.0.88", "nvidia-cuda-nvcc-cu12": None, "matplotlib": "3.11.2", "tqdm": "4.70.1",
+HEALTHY = {"numpy": "2.4.6", "numba": "0.68.1", "numba-cuda": "0.30.4", "numba-cuda-mlir": None,
+           "cuda-bindings": "13.0.1", "nvidia-nvvm": "13.0.88", "nvidia-cuda-nvcc-cu12": None, "matplotlib": "3.11.2", "tqdm": "4.70.1",
            "h5py": "3.16.0", "ml-dtypes": "0.6.0", "torch": None}
 
 
@@ -29,7 +29,7 @@ IN_CHECKOUT = {extra: f'pip install "tinygrad_edu[{extra}]"    # in a checkout: 
                for extra in ("cuda12", "cuda13")}
 
 FAILURES = [
-    # name,                    facts,                                                       level,   says,             mend
+    # name,                    facts,                                                 level,   says,             mend
     ("old Python",             machine(python=(3, 10, 2)),                                  "wrong", "older than 3.11",
      "python3.11 -m venv .venv && .venv/bin/pip install -e ."),
     ("no numpy",               machine({"numpy": None}),                                    "wrong", "numpy is missing",
@@ -97,7 +97,8 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("facts", "level", "says", "mend"), [row[1:] for row in FAILURES], ids=[row[0] for row in FAILURES])
+@pytest.mark.parametrize(("facts", "level", "says", "mend"), [row[1:] for row in FAILURES],
+                         ids=[row[0] for row in FAILURES])
 def test_known_failure_is_found_with_its_line(facts, level, says, mend):
     found = [finding for finding in doctor.diagnose(facts) if finding.level != "ok"]
     matching = [finding for finding in found if says in finding.says]

@@ -155,16 +155,15 @@ def attempt(action):
 
 
 def describe(torch, tensor):
-    """All that can be seen of a tensor; strides only of views (and of dimensions that have them: see test_views)."""
+    """All that can be seen of a tensor; strides only of views (those of dimensions of size one: see test_views)."""
     def look():
         with torch.no_grad():
             values = tensor.detach().tolist()
-        strides = [stride for stride, size in zip(tensor.stride(), tensor.shape) if size != 1 and tensor._base is not None
-                   and tensor._base.is_contiguous()]
-        node = tensor.grad_fn
-        place = tensor.storage_offset(), tensor._version, tensor.requires_grad, node and type(node).__name__
-        strides = [stride for stride, size in zip(tensor.stride(), tensor.shape) if size != 1]
-        return values, tuple(tensor.shape), strides, *place
+        node, strides = tensor.grad_fn, None
+        if tensor._base is not None and tensor._base.is_contiguous():
+            strides = [stride for stride, size in zip(tensor.stride(), tensor.shape) if size != 1]
+        return (values, tuple(tensor.shape), strides, tensor.storage_offset(), tensor._version, tensor.requires_grad,
+                node and type(node).__name__)
     return attempt(look)
 
 
@@ -210,13 +209,14 @@ STRIDES = "view size is not compatible"
 
 
 def differs_on_purpose(mine, other):
-    """Whether one of them refuses, and the other not, for a reason that is known:
+    """Whether refusals may differ, for a reason that is known:
 
     torch writes into an expanded tensor in some ops, and warns that it should not; it refuses a saved tensor that went
-    through `detach_`, of which ours still has a first derivative; results of operands with different orders of dimensions
-    in memory may have other strides, so that a view of them is possible in one and not in the other.
+    through `detach_`, of which ours still has a first derivative; results of operands with different orders of
+    dimensions in memory may have other strides, so that a view of them is possible in one and not in the other.
     """
-    return (mine is None) != (other is None) and (mine or other)[1].startswith((OVERLAP, DETACHED, STRIDES))
+    one_refuses = (mine is None) != (other is None) and (mine or other)[1].startswith((OVERLAP, STRIDES))
+    return one_refuses or other is not None and other[1].startswith(DETACHED)
 
 
 def sentence(refused):

@@ -65,7 +65,7 @@ def lists(batches):
 
 @pytest.fixture(autouse=True)
 def nobody_is_left(monkeypatch):
-    """The threads of the test runner itself (pytest-xdist has some) don't count; and no test leaves a process behind."""
+    """No test leaves a process behind. Threads of the test runner itself (pytest-xdist has some) don't count."""
     count, before = threading.active_count, threading.active_count()
     monkeypatch.setattr(threading, "active_count", lambda: 1 + count() - before)
     yield

@@ -1,7 +1,7 @@
 """`python -m tinygrad_edu doctor`: what this machine has, what works on it, and the line that mends what does not.
 
-Knows nothing of tensors. `gather()` looks at the machine and returns plain facts; `diagnose(facts)` is a pure function from
-facts to findings, so that every known failure is tested on a machine that does not have it.
+Knows nothing of tensors. `gather()` looks at the machine and returns plain facts; `diagnose(facts)` is a pure function
+from facts to findings, so that every known failure is tested on a machine that does not have it.
 """
 import argparse
 import ctypes
@@ -113,7 +113,7 @@ def _gpu(cuda, index):
 # ---- findings ----
 
 def diagnose(facts):
-    """Facts to findings, worst last within each part: Python and numpy, numba, driver and GPU, CUDA provider, extras."""
+    """Facts to findings: Python and numpy, numba, driver and GPU, CUDA provider, extras."""
     return [*_python(facts), *_numba(facts), *_gpu_and_driver(facts), *_provider(facts), *_extras(facts)]
 
 

@@ -20,8 +20,7 @@ def record(cls, inputs, params, out, plain=False):
     """Put the op on the tape if an input wants its gradient, saving exactly what its formulas name."""
     edges = tuple([receiver(x) if isinstance(x, Tensor) and x._spec.dtype.category == dtypes.FLOATING else None
                    for x in inputs])
-    wanting = [edge is not None or isinstance(x, Tensor) and unreachable(x) for edge, x in zip(edges, inputs)]
-    if not any(wanting):
+    if not any(edge is not None for edge in edges) and not any(unreachable(x) for x in inputs if isinstance(x, Tensor)):
         return
     node = new(cls.node if len(cls.nodes) == 1 else cls.nodes[which_is_number(inputs)])
     node.edges, node.number, node.params, node.plain = edges, next_number(), params, plain
@@ -31,8 +30,8 @@ def record(cls, inputs, params, out, plain=False):
         keeps_out = "out" in keep
     else:
         keep, keeps_out = set(), False
-        for name, wants in zip(cls.inputs, wanting):
-            if wants:
+        for name, edge in zip(cls.inputs, edges):
+            if edge is not None or len(cls.formulas) == 1:
                 wanted = cls.wanted.get(name, ())
                 keep.update(wanted)
                 keeps_out = keeps_out or "out" in wanted

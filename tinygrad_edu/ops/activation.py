@@ -62,9 +62,14 @@ class LeakyRelu(Elementwise):
     """input where it is positive, negative_slope * input elsewhere."""
     public = "leaky_relu"
     check  = unless("leaky_relu_cpu", BOOL, INTEGER)
-    cpu    = lambda x, *, negative_slope: np.maximum(x, 0) + negative_slope * np.minimum(x, 0)
     cuda   = lambda x, *, negative_slope: x if x > 0 else x * negative_slope
     grad_x = lambda g, x, negative_slope: where(x > 0, g, g * negative_slope)
+
+    def cpu(x, *, negative_slope):
+        scaled = x * negative_slope
+        if not negative_slope > 0:
+            return select(x > 0, x, scaled)
+        return np.maximum(x, scaled) if negative_slope <= 1 else np.minimum(x, scaled)
 
 
 @export("nn.functional.leaky_relu")
@@ -147,11 +152,19 @@ def relu6(input, inplace=False):
     return hardtanh(input, 0, 6, inplace)
 
 
+def ramp(x):
+    """relu6(x + 3) / 6: 0 below -3, 1 above 3."""
+    out = np.asarray(x + 3)
+    out.clip(0, 6, out=out)
+    out /= 6
+    return out
+
+
 class Hardsigmoid(Elementwise):
     """A sigmoid of three straight lines: relu6(x + 3) / 6."""
     public = "hardsigmoid"
     check  = unless("hardsigmoid_cpu", BOOL, INTEGER)
-    cpu    = lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6
+    cpu    = lambda x: ramp(x)
     cuda   = lambda x: 0.0 if x < -3 else 1.0 if x > 3 else (x + 3) / 6
     grad_x = lambda g, x: where((x > -3) & (x < 3), g / 6, 0)
 
@@ -166,7 +179,7 @@ class Hardswish(Elementwise):
     """x * relu6(x + 3) / 6"""
     public = "hardswish"
     check  = unless("hardswish_cpu", BOOL, INTEGER)
-    cpu    = lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6
+    cpu    = lambda x: x * ramp(x)
     cuda   = lambda x: x * (0.0 if x < -3 else 1.0 if x > 3 else (x + 3) / 6)
     grad_x = lambda g, x: where(x <= -3, 0, where(x < 3, g * (x / 3 + 0.5), g))
 
@@ -212,10 +225,24 @@ def softshrink(input, lambd=0.5):
 
 
 # ---- made of exponentials
+def one_and_exp(x):
+    """1 + exp(-x), as an array that may be overwritten; inf where its inverse is no normal number any more."""
+    out = np.asarray(np.negative(x))
+    np.exp(out, out=out)
+    out += 1
+    return out
+
+
 def logistic(x):
-    """1 / (1 + exp(-x)), without overflow."""
-    e = np.exp(-np.abs(x))
-    return np.maximum(e, x >= 0) / (1 + e)
+    """1 / (1 + exp(-x))"""
+    out = one_and_exp(x)
+    return np.divide(1, out, out=out)
+
+
+def swish(x):
+    """x / (1 + exp(-x))"""
+    out = one_and_exp(x)
+    return np.divide(x, out, out=out)
 
 
 @export("sigmoid", "nn.functional.sigmoid", inplace=True)
@@ -308,7 +335,7 @@ class Silu(Elementwise):
     """input * sigmoid(input)"""
     public = "silu"
     check  = unless("silu_cpu", BOOL, INTEGER)
-    cpu    = lambda x: x * logistic(x)
+    cpu    = lambda x: swish(x)
     cuda   = lambda x: x / (1 + math.exp(-x)) if x > -700 else x * math.exp(x)
 
     def grad_x(g, x):
@@ -363,12 +390,23 @@ class Gelu(Elementwise):
 SLOPE, CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 
 
+def gelu_by_tanh(x):
+    """x / (1 + exp(-SLOPE * (x + CUBIC * x ** 3)))"""
+    out = x * x
+    out *= -SLOPE * CUBIC
+    out -= SLOPE
+    out *= x
+    np.exp(out, out=out)
+    out += 1
+    return np.divide(x, out, out=out)
+
+
 class GeluTanh(Elementwise):
     """input * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x ** 3))) / 2, where (1 + tanh(z)) / 2 is sigmoid(2 z)."""
     public    = "gelu"
     node_name = "GeluBackward0"
     check     = Gelu.check
-    cpu       = in_blocks(lambda x: x * logistic(SLOPE * (x + CUBIC * x * x * x)))
+    cpu       = in_blocks(lambda x: gelu_by_tanh(x))
     cuda      = lambda x: x / (1 + math.exp(-1.5957691216057308 * (x + 0.044715 * x * x * x)))
 
     def grad_x(g, x):

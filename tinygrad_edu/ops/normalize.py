@@ -10,7 +10,7 @@ from ..core import dtypes, layout
 from ..core.export import export
 from ..core.mode import mode, no_grad
 from ..core.op import Op, common_backend
-from ..core.record import record
+from ..core.record import fresh_tensor, record, sum_to_array
 from ..core.tensor import from_array
 from .matmul import check_tensors, refuse_integers
 from .views import no_names
@@ -77,9 +77,37 @@ class Normalized(Op):
         return out.to(input.dtype), mean, rstd
 
     @staticmethod
-    def backward(ctx, g):
+    def gradients(g, input, weight, wants, *, dims, eps, split, affine, mean, rstd, fixed):
+        """Program of backward, where it isn't recorded: the gradients that `wants` asks for."""
+        normal = input.reshape(split) - mean
+        normal *= rstd
+        g_input = g_weight = g_bias = None
+        if wants[0]:
+            count = layout.numel([split[d] for d in dims])
+            g_input = (g if weight is None else g * weight.reshape(affine)).reshape(split)
+            if fixed is None:
+                along = np.add.reduce(g_input * normal, dims, keepdims=True) / count
+                g_input = g_input - np.add.reduce(g_input, dims, keepdims=True) / count
+                g_input -= normal * along
+            g_input = (g_input * rstd).reshape(input.shape)
+        if wants[1]:
+            normal = normal.reshape(input.shape)
+            normal *= g
+            g_weight = sum_to_array(normal, affine).reshape(weight.shape)
+        if wants[2]:
+            g_bias = sum_to_array(g, affine).reshape(-1 if weight is None else weight.shape)
+        return g_input, g_weight, g_bias
+
+    @classmethod
+    def backward(cls, ctx, g):
         input, weight, _ = ctx.saved
         known = ctx.params
+        if not mode.grad and all(x is None or x._spec.backend.native and x._spec.dtype.itemsize > 2
+                                 for x in (g, input, weight)):
+            arrays = [x if x is None else x._array for x in (g, input, weight)]
+            known = {k: v._array if k in ("mean", "rstd") else v for k, v in known.items()}
+            made = cls.gradients(*arrays, ctx.needs_input_grad, **known)
+            return tuple([x if x is None else fresh_tensor(x, spec) for x, spec in zip(made, ctx.specs)])
         split, dims, affine = known["split"], known["dims"], known["affine"]
         for_input, for_weight, for_bias = ctx.needs_input_grad
         wide = g.dtype if g.dtype.itemsize > 2 else dtypes.float32

@@ -119,28 +119,30 @@ def erf_short(x):
     return y
 
 
-def erfc_beyond(size, square):
-    """erfc(size) for size >= 0, to the precision of float32; its square is given (and overwritten) in float64."""
-    np.exp(np.negative(square, out=square), out=square)
+def erfc_beyond(size, exponent):
+    """erfc(size) for size >= 0, to the precision of float32; -size * size is given (and overwritten) in float64."""
+    np.exp(exponent, out=exponent)
     size = np.clip(size, 0, 30)                    # erfc(30) is 0; inf would meet inf
     out = polynomial(SHORT_P, size)
     out /= polynomial(SHORT_Q, size)
-    out *= square.astype(np.float32)
+    out *= exponent.astype(np.float32)
     return out
 
 
 def erfc_short(x):
     """erfc, to the precision of float32."""
-    far = erfc_beyond(np.abs(x), np.square(x, dtype=np.float64))
+    square = np.square(x, dtype=np.float64)
+    far = erfc_beyond(np.abs(x), np.negative(square, out=square))
     np.subtract((x < 0) * np.float32(2), far, out=far)
     return np.abs(far, out=far)                    # far, and 2 - far where x is negative
 
 
 def normal_below(x):
     """P(a standard normal number < x), to the precision of float32."""
-    square = np.square(x, dtype=np.float64)
-    square *= 0.5
-    far = erfc_beyond(np.abs(x) * np.float32(math.sqrt(0.5)), square)
+    square, size = np.square(x, dtype=np.float64), np.abs(x)
+    square *= -0.5
+    size *= math.sqrt(0.5)
+    far = erfc_beyond(size, square)
     far *= 0.5
     np.subtract((x >= 0).astype(np.float32), far, out=far)
     return np.abs(far, out=far)                    # far, and 1 - far where x is positive

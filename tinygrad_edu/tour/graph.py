@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from html import escape
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 150, 36, 24, 34, 16
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN, BEND = 150, 36, 24, 34, 16, 60
 
 
 def graph_svg(output, names=None):
@@ -22,9 +22,11 @@ def graph_svg(output, names=None):
         left = (total - len(layer) * WIDTH - (len(layer) - 1) * GAP_X) / 2
         for i, node in enumerate(layer):
             places[node] = MARGIN + left + i * (WIDTH + GAP_X), MARGIN + depth * (HEIGHT + GAP_Y)
-    width, height = total + 2 * MARGIN, len(layers) * (HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
+    bent = [(a, b) for a, b in edges if places[b][1] - places[a][1] > HEIGHT + GAP_Y]
+    width, height = total + 2 * MARGIN + (BEND if bent else 0), len(layers) * (HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
     labels = {id(leaf): name for name, leaf in (names or {}).items()}
-    body = [_arrow(places[a], places[b]) for a, b in edges] + [_box(node, places[node], labels) for node in places]
+    body = [_arrow(places[a], places[b], BEND if (a, b) in bent else 0) for a, b in edges]
+    body += [_box(node, places[node], labels) for node in places]
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" font-family="sans-serif" font-size="13" role="img">',
@@ -77,7 +79,12 @@ def _box(node, place, labels):
             f'stroke="#555"/><text x="{middle:.0f}" y="{base:.0f}" text-anchor="middle">{escape(text)}</text>')
 
 
-def _arrow(start, end):
-    (x1, y1), (x2, y2) = start, end
-    return (f'<line x1="{x1 + WIDTH / 2:.0f}" y1="{y1 + HEIGHT:.0f}" x2="{x2 + WIDTH / 2:.0f}" y2="{y2:.0f}" '
-            'stroke="#555" stroke-width="1.3" marker-end="url(#head)"/>')
+def _arrow(start, end, bend):
+    """From the bottom of one box to the top of another; around the boxes between, if there are layers between."""
+    (x1, y1), (x2, y2) = (start[0] + WIDTH / 2, start[1] + HEIGHT), (end[0] + WIDTH / 2, end[1])
+    line = f"L{x2:.0f} {y2:.0f}"
+    if bend:
+        side = max(x1, x2) + WIDTH / 2 + bend
+        line = f"C{side:.0f} {y1:.0f} {side:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+    return (f'<path d="M{x1:.0f} {y1:.0f} {line}" fill="none" stroke="#555" stroke-width="1.3" '
+            'marker-end="url(#head)"/>')

@@ -63,7 +63,7 @@ def _linear(axes, story):
     t_u, params = story["t_u"], story["params"].detach()
     line = story["torch"].arange(20.0, 90.0)
     axes.plot(line.numpy(), story["model"](0.1 * line, *params).numpy(), color="tab:orange",
-              label=f"{params[0].item() / 10:.3f} t_u {params[1].item():+.2f}")
+              label=f"{params[0].item() / 10:.3f} t_u - {-params[1].item():.2f}")
     axes.set_xlim(float(t_u.min()) - 3, float(t_u.max()) + 3)
     axes.legend(frameon=False)
 
@@ -111,15 +111,16 @@ def _page(story):
         ("network of 8 tanh units, training", story["network_losses"][-1][0]),
         ("network, validation", story["network_losses"][-1][1])))
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>tinygrad_edu: the tour</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>tinygrad_edu: the tour</title>
 <style>
 body {{ font: 16px/1.5 sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
 figure {{ margin: 2.5rem 0; }} img {{ max-width: 100%; }} figcaption {{ color: #444; }}
 table {{ border-collapse: collapse; }} td {{ padding: .2rem 1rem .2rem 0; border-bottom: 1px solid #ddd; }}
 </style></head><body>
 <h1>From tensors to a trained network</h1>
-<p>Trained on {escape(str(story["device"]))}. What the unknown thermometer shows, times {w / 10:.4f}, plus {b:.4f}, is degrees Celsius;
-the conversion from Fahrenheit is 0.5556 and -17.7778.</p>
+<p>Trained on {escape(str(story["device"]))}. What the unknown thermometer shows, times {w / 10:.4f}, plus {b:.4f}, is
+degrees Celsius; the conversion from Fahrenheit is 0.5556 and -17.7778.</p>
 <table><tr><th align="left">model</th><th align="left">mean squared error</th></tr>{rows}</table>
 {figures}
 </body></html>
