@@ -12,8 +12,8 @@
 # block come the function, the method, the in-place twin, both devices, the derivative of the derivative, and its checks. In ten
 # minutes we add one.
 #
-# Our op is the *softsquare*, which is not in torch: $f(x) = x^2 / (1 + |x|)$. It is nearly a parabola around zero, and nearly a straight line
-# far away. Its derivative, with $a = |x|$, is $\operatorname{sign}(x) \, a (2 + a) / (1 + a)^2$.
+# Our op is the *softsquare*, which is not in torch: `f(x) = x² / (1 + |x|)`. It is nearly a parabola around zero, and nearly a
+# straight line far away. Its derivative is `f'(x) = x (2 + |x|) / (1 + |x|)²`.
 
 # %%
 import math

@@ -10,7 +10,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+nb_render_markdown_format = "myst"
 exclude_patterns = ["_build", "conf.py", "draw.py", "table_of_ops.py"]
 
 autodoc_member_order = "bysource"

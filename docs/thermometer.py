@@ -48,8 +48,7 @@ mse(model(t_u, w, b), t_c)
 # Which way must `w` and `b` move for the loss to fall? The derivative says so, and the chain rule gives it step by step, from the loss
 # back to the parameters:
 #
-# $$ \frac{\partial L}{\partial w} = \sum_i \frac{\partial L}{\partial p_i} \, \frac{\partial p_i}{\partial w}
-#    = \sum_i \frac{2 (p_i - c_i)}{n} \, u_i $$
+#     dL/dw  =  sum over i of  dL/dp_i * dp_i/dw  =  sum over i of  2 * (p_i - c_i) / n * u_i
 
 # %%
 def grad_fn(t_u, t_c, t_p, w, b):

@@ -29,9 +29,27 @@ def derivative(target):
     return ", ".join(target.formulas) or ("shared" if target.backward else "")
 
 
-rows = ["| function | | method | twin | derivative |", "|---|---|---|---|---|"]
-for name, target in sorted(registry.items()):
-    method = "yes" if "." not in name and hasattr(torch.Tensor, name) else ""
-    twin = f"`{name}_`" if name in inplace_twins else ""
-    rows.append(f"| `{name}` | {first_line(target)} | {method} | {twin} | {derivative(target)} |")
-Markdown("\n".join(rows))
+def table(prefix):
+    rows = ["| function | | method | twin | derivative |", "|---|---|---|---|---|"]
+    for name, target in sorted(registry.items()):
+        if name.rpartition(".")[0] == prefix:
+            short = name.rpartition(".")[2]
+            method = "yes" if not prefix and hasattr(torch.Tensor, name) else ""
+            twin = f"`{name}_`" if name in inplace_twins else ""
+            rows.append(f"| `{short}` | {first_line(target)} | {method} | {twin} | {derivative(target)} |")
+    return Markdown("\n".join(rows))
+
+
+table("")
+
+# %% [markdown]
+# ## nn.functional
+
+# %% tags=["remove-input"]
+table("nn.functional")
+
+# %% [markdown]
+# ## linalg
+
+# %% tags=["remove-input"]
+table("linalg")

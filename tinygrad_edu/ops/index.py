@@ -324,15 +324,15 @@ def _index_put(x, indices, places, values, accumulate=False):
 
 def result_shape(x, indices, places, common):
     """The shape of x[indices]: the indices' common shape where they stood, or in front if a slice lies between them."""
-    kept, consumed, dim, rest = [], [], 0, iter(indices)
+    consumed, dim, rest = [], 0, iter(indices)
     for given in places:
         count = _consumes(next(rest)) if given else 1
-        (consumed if given else kept).extend(range(dim, dim + count))
+        consumed += range(dim, dim + count) if given else ()
         dim += count
-    kept = [d for d in range(x.ndim) if d not in consumed]
-    adjacent = not consumed or consumed == list(range(consumed[0], consumed[-1] + 1))
-    before = [d for d in kept if adjacent and consumed and d < consumed[0]]
-    return tuple([x.shape[d] for d in before]) + tuple(common) + tuple([x.shape[d] for d in kept if d not in before])
+    adjacent = bool(consumed) and consumed[-1] - consumed[0] + 1 == len(consumed)
+    before = consumed[0] if adjacent else 0
+    kept = [size for d, size in enumerate(x.shape) if d not in consumed]
+    return (*kept[:before], *common, *kept[before:])
 
 
 @export("index_put", inplace=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..backends.summing import add_rows
 from ..core import dtypes, layout
 from ..core.export import export
 from ..core.mode import mode, no_grad
@@ -33,10 +34,10 @@ class Normalized(Op):
     def cpu(input, weight, bias, *, dims, eps, split, affine, fixed):
         x = input.reshape(split)
         count = layout.numel([split[d] for d in dims])
-        mean = np.add.reduce(x, dims, keepdims=True) / count if fixed is None else fixed[0]
+        mean = add_rows(x, dims) / count if fixed is None else fixed[0]
         out = x - mean
         if fixed is None:
-            rstd = 1 / np.sqrt(np.add.reduce(out * out, dims, keepdims=True) / count + eps)
+            rstd = 1 / np.sqrt(add_rows(out * out, dims) / count + eps)
         else:
             rstd = fixed[1]
         out *= rstd
@@ -86,8 +87,8 @@ class Normalized(Op):
             count = layout.numel([split[d] for d in dims])
             g_input = (g if weight is None else g * weight.reshape(affine)).reshape(split)
             if fixed is None:
-                along = np.add.reduce(g_input * normal, dims, keepdims=True) / count
-                g_input = g_input - np.add.reduce(g_input, dims, keepdims=True) / count
+                along = add_rows(g_input * normal, dims) / count
+                g_input = g_input - add_rows(g_input, dims) / count
                 g_input -= normal * along
             g_input = (g_input * rstd).reshape(input.shape)
         if wants[1]:

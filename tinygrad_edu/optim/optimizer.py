@@ -211,8 +211,8 @@ class Optimizer:
         found = self._scratch.get(spec)
         if found is None:
             size, kind = spec.shape.numel(), spec.dtype.numpy
-            shape = (2, *spec.shape) if size <= BLOCK or not spec.contiguous else (2, BLOCK)
-            found = self._scratch[spec] = tuple(np.empty(shape, kind))
+            shape = spec.shape if size <= BLOCK or not spec.contiguous else (BLOCK,)
+            found = self._scratch[spec] = np.empty(shape, kind), np.empty(shape, kind)
         return found
 
     # ---- state
@@ -355,7 +355,7 @@ def pieces(arrays, scratch):
         yield *arrays, *scratch
         return
     if not all(a is None or a.flags.c_contiguous for a in arrays):
-        yield *arrays, *np.empty((2, *first.shape), first.dtype)
+        yield *arrays, np.empty_like(first), np.empty_like(first)
         return
     flat = [a if a is None else a.reshape(-1) for a in arrays]
     for start in range(0, first.size, BLOCK):

@@ -11,8 +11,8 @@ from .graph import graph_svg
 
 CAPTIONS = {
     "data.png": ("The data", "Eleven readings of the unknown thermometer, beside degrees Celsius."),
-    "linear.png": ("A line", "The line that gradient descent finds. It runs through the freezing and the boiling point "
-                             "of Fahrenheit."),
+    "linear.png": ("A line", "The line that gradient descent finds. At 32, the freezing point of water in "
+                             "Fahrenheit, it is nearly at 0."),
     "graph.svg": ("The tape", "What the loss was computed from. backward() walks it from the top, and leaves a "
                               "gradient at each leaf."),
     "losses.png": ("Learning", "Adam is at the bottom after some 400 epochs, plain gradient descent still on its way "
