@@ -102,6 +102,8 @@ def test_numbers_take_the_tensors_type():
     assert i.tolist() == [1, 1] and i.dtype is torch.int64
     with pytest.raises(RuntimeError, match="^value cannot be converted to type uint8_t without overflow"):
         torch.zeros(2, dtype=torch.uint8).fill_(300)
+    with pytest.raises(RuntimeError, match="^value cannot be converted to type int8_t without overflow"):
+        torch.zeros(2, dtype=torch.int8)[0] = 200
 
 
 def test_an_old_kind_of_key():

@@ -9,6 +9,7 @@ import pytest
 import tinygrad_edu as te
 from tests import samples, strong
 from tests.goldens import record
+from tests.test_random import is_intel
 from tinygrad_edu.core.export import registry
 from tinygrad_edu.core.fast import short_path
 from tinygrad_edu.core.op import Elementwise
@@ -110,7 +111,10 @@ def test_recordings_are_torchs(real_torch):
 def compare_recordings(fresh, filed):
     assert sorted(filed) == sorted(fresh), strong.RECORD
     fresh = record.unpack(*record.pack(fresh))
+    elsewhere = {s.key for s in TABLE if "dropout" in s.op or "bernoulli" in s.op} if is_intel() else ()
     for key, (stamp, answers) in fresh.items():
+        if key in elsewhere:                       # there torch draws these from a generator of Intel's library
+            continue
         old_stamp, old = filed[key]
         assert stamp == old_stamp and list(answers) == list(old), f"{key}: {strong.RECORD}"
         for case, answer in answers.items():

@@ -42,7 +42,7 @@ def add_up(x, dims, keepdim=False):
 def add_rows(x, dims):
     """np.add.reduce(x, axis=dims, keepdims=True) in whatever order is quick: short rows as a product with ones."""
     kept = x.ndim - len(dims)
-    if dims and dims[0] == kept and x.flags.c_contiguous and x.size and x.dtype.char in "fd":
+    if dims and dims[0] == kept and x.flags.c_contiguous and x.size > LONG and x.dtype.char in "fd":
         length = math.prod(x.shape[kept:])
         if length <= LONG:
             return (x.reshape(-1, length) @ ones(length, x.dtype)).reshape(x.shape[:kept] + (1,) * len(dims))

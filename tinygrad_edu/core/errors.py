@@ -68,6 +68,11 @@ def devices(found, expected="cpu", where=None):
                         f"{expected} and {found}!{argument}\n  move one of them: x.to('{expected}')")
 
 
+def too_big(number):
+    """A Python number that no integer type can hold."""
+    return OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
+
+
 BACKWARD_TWICE = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
     "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
@@ -87,5 +92,7 @@ def modified(kind, shape, name, number, version, expected, anomaly):
         f"[{kind} {list(shape)}]{origin} is at version {version}; expected version {expected} instead. {hint}")
 
 
+OVERLAPPING = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+               "Please clone() the tensor before performing the operation.")
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."

@@ -119,7 +119,7 @@ CALL = """\
 def call(input, other):
     try:
         spec = input._spec
-        if other.__class__ is float or other.__class__ is int:
+        if other.__class__ is float or other.__class__ is int and {least} <= other < {most}:
             return {number}
         if other._spec is not spec or not spec.fast:
             return general(input, other)
@@ -148,7 +148,7 @@ def source_of(op):
         parts += [node_class("NumberNode", op, "-1", ["input", None]),
                   "def with_number(input, other, spec):\n", forward(op, "NumberNode", ["input", None])]
         chosen = "with_number(input, other, spec) if spec.fast else " + chosen
-    return "".join([*parts, CALL.format(number=chosen), forward(op, "Node", ["input", "other"])])
+    return "".join([*parts, CALL.format(number=chosen, least=-2 ** 63, most=2 ** 64), forward(op, "Node", ["input", "other"])])
 
 
 def readers(op, operands):

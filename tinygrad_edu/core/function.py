@@ -165,7 +165,7 @@ class Function(metaclass=_Meta):
         ctx.function, ctx.to_save, ctx.saved, ctx.dirty, ctx.non_differentiable = cls, (), None, (), ()
         ctx.materialize_grads = True
         edges = tuple([receiver(a) if isinstance(a, Tensor) and a.is_floating_point() else None for a in args])
-        ctx.needs_input_grad = tuple([edge is not None for edge in edges])
+        ctx.needs_input_grad = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
         recording = mode.grad and any(ctx.needs_input_grad)
         ctx.edges, ctx.number = edges, next_number()
         before, mode.grad = mode.grad, False
@@ -180,15 +180,15 @@ class Function(metaclass=_Meta):
         outputs = result if isinstance(result, tuple) else (result,)
         ctx._n_outputs = len(outputs)
         dirty = {id(t) for t in ctx.dirty}
+        _check_dirty(ctx, outputs, recording)
         for t in ctx.dirty:
             bump(t)
-        outputs = _tie(cls, ctx, args, outputs, dirty, recording)
+        outputs = _tie(ctx, args, outputs, dirty)
         if recording:
             _record(ctx, args, outputs, dirty)
         else:
             ctx.to_save = ()
         return outputs if isinstance(result, tuple) else outputs[0]
-
 
     @classmethod
     def _prepare(cls):
@@ -210,15 +210,29 @@ def _positional(forward, args, kwargs, skip):
     return bound.args[skip:]
 
 
-def _tie(cls, ctx, args, outputs, dirty, recording):
-    """Outputs that are inputs come back as views of themselves, unless marked dirty."""
-    inputs = {id(a) for a in args if isinstance(a, Tensor)}
+def _check_dirty(ctx, outputs, recording):
+    """torch's refusals of tensors that were marked as modified."""
     for t in ctx.dirty:
         if all(t is not o for o in outputs):
             raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. "
                                "The inputs that are modified inplace must all be outputs of the Function.")
-        if recording and t._requires_grad and t._edge is None:
+        if recording and t._edge is None and t.requires_grad:
             raise RuntimeError(errors.LEAF.replace("is being", "has been"))
+        if recording and t._base is not None:
+            t._check_view()
+            if len(outputs) > 1:
+                raise RuntimeError(
+                    "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot "
+                    "return more than one Tensor. This is not supported by the current autograd engine. You should "
+                    "either make sure the input is not a view (using .clone() for example) or make your Function only "
+                    "return one Tensor (potentially splitting it into two Functions: one doing the inplace that "
+                    "returns a single Tensor and a second one that does the other operations). You can ask on the "
+                    "forum https://discuss.pytorch.org/ if you need help to do this change.")
+
+
+def _tie(ctx, args, outputs, dirty):
+    """Outputs that are inputs come back as views of themselves, unless marked dirty."""
+    inputs = {id(a) for a in args if isinstance(a, Tensor)}
     tied = []
     for o in outputs:
         if isinstance(o, Tensor) and id(o) in inputs and id(o) not in dirty:
@@ -251,11 +265,11 @@ def _record(ctx, args, outputs, dirty):
     for number, o in enumerate(outputs):
         if not isinstance(o, Tensor) or id(o) in quiet or o._spec.dtype.category != dtypes.FLOATING:
             continue
-        if id(o) in dirty and o._base is not None:
-            raise RuntimeError("a view was modified in place by a custom Function: mark_dirty is supported for "
-                               "tensors that are not views. Return a new tensor, or call the Function on the base.")
-        o._edge = Output(ctx, number) if ctx._n_outputs > 1 else ctx
-        o._requires_grad = False
+        edge = Output(ctx, number) if ctx._n_outputs > 1 else ctx
+        if id(o) in dirty:
+            o._put_on_tape(edge, o._spec)
+            continue
+        o._edge, o._requires_grad = edge, False
         if o._base is not None:                    # in-place writes through it could not be followed
             o._view_of, o._edge_version = "function", version_of(o)
 

@@ -155,7 +155,7 @@ def extent(shape, strides, offset=0):
 
 def broadcast_shapes(a, b):
     """The shape on which two operands agree; torch's error, with the shapes drawn, where they don't."""
-    if a == b:
+    if a == b or not b or a[-len(b):] == b:
         return a
     out = []
     for back in range(1, max(len(a), len(b)) + 1):

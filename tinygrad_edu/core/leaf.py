@@ -10,7 +10,7 @@ import weakref
 
 from . import tape
 from .mode import mode
-from .tape import Handle, Output
+from .tape import Handle, Output, output_of
 
 _accumulating = threading.RLock()                  # threads may share a leaf
 
@@ -127,7 +127,7 @@ class OnTape:
                 tensor._grad = tensor._grad + grad
             elif tensor is not None:
                 tensor._grad = grad if mode.grad else grad._copied()
-        node, nr = (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
+        node, nr = output_of(edge)
         node.watch().retain[nr] = keep
 
     def register_hook(self, hook):
@@ -139,7 +139,7 @@ class OnTape:
             if self._hooks is None:
                 self._hooks = {}
             return Handle(self._hooks, hook)
-        node, nr = (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
+        node, nr = output_of(edge)
         return Handle(node.watch().tensor.setdefault(nr, {}), hook)
 
     def register_post_accumulate_grad_hook(self, hook):

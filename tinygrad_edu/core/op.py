@@ -82,6 +82,7 @@ class Op:
                 if want not in offered:
                     raise TypeError(f"{cls.__name__}.grad_{name} asks for {want!r}; it may ask for "
                                     f"{', '.join(offered)}")
+        cls.keeping = {}                           # record.py's notes on what is kept for whom
         cls.differentiable = bool(cls.formulas) or cls.backward is not None
         node_names = cls.node_name or f"{cls.__name__}Backward0"
         node_names = (node_names,) if isinstance(node_names, str) else node_names
@@ -107,7 +108,7 @@ class Op:
 
     @classmethod
     def name_result(cls, inputs, params):
-        if not any(isinstance(x, Tensor) and x._spec.names is not None for x in inputs):
+        if not any([x._spec.names is not None for x in inputs if isinstance(x, Tensor)]):
             return None
         if cls.names is None:
             raise RuntimeError(names.refuse(public_name(cls)))
@@ -146,9 +147,12 @@ class Elementwise(Op):
     @classmethod
     def call(cls, *inputs, **params):
         tensors = [x for x in inputs if isinstance(x, Tensor)]
-        check_operands(cls, inputs, tensors)
-        backend = common_backend(inputs)
+        if len(tensors) < len(inputs):
+            check_operands(cls, inputs, tensors)
         spec = tensors[0]._spec
+        backend = spec.backend
+        if any([x._spec.backend is not backend for x in tensors]):
+            backend = common_backend(inputs)
         shape, dtype, plain = spec.shape, spec.dtype, backend.native and not cls.apart
         for x in tensors[1:]:
             if x._spec.shape != shape:
@@ -164,10 +168,10 @@ class Elementwise(Op):
         if kind == "float" and common.category != dtypes.FLOATING:
             common = dtypes.get_default_dtype()
         out_dtype = dtypes.bool_ if kind == "bool" else common
-        arrays = [x._array for x in inputs[:len(cls.apart)]]
-        for x in inputs[len(cls.apart):]:
+        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs[:None if plain else len(cls.apart)]]
+        for x in inputs[len(arrays):]:
             if not isinstance(x, Tensor):
-                arrays.append(number_as(x, common) if not plain else x)
+                arrays.append(number_as(x, common))
             elif x._spec.backend is not backend:   # a 0-d CPU tensor takes part as a number
                 arrays.append(number_as(x.item(), common))
             else:
@@ -225,6 +229,8 @@ def check_operands(cls, inputs, tensors):
         may = cls.numbers != "none" and (place or cls.numbers != "second")
         if not (may and tensors and isinstance(x, (bool, int, float, np.generic))):
             raise refused_operand(cls, inputs, place)
+        if isinstance(x, int) and not -2 ** 63 <= x < 2 ** 64:
+            raise errors.too_big(x)
 
 
 def refused_operand(cls, inputs, place, name=None):

@@ -20,33 +20,22 @@ def record(cls, inputs, params, out, plain=False):
     """Put the op on the tape if an input wants its gradient, saving exactly what its formulas name."""
     edges = tuple([receiver(x) if isinstance(x, Tensor) and x._spec.dtype.category == dtypes.FLOATING else None
                    for x in inputs])
-    if not any(edge is not None for edge in edges) and not any(unreachable(x) for x in inputs if isinstance(x, Tensor)):
+    wants = tuple([edge is not None for edge in edges])
+    if True not in wants and not any([unreachable(x) for x in inputs if isinstance(x, Tensor)]):
         return
     node = new(cls.node if len(cls.nodes) == 1 else cls.nodes[which_is_number(inputs)])
     node.edges, node.number, node.params, node.plain = edges, next_number(), params, plain
     node.specs = tuple([x._spec if isinstance(x, Tensor) else None for x in inputs])
-    if cls.backward is not None:
-        keep = cls.saves
-        keeps_out = "out" in keep
-    else:
-        keep, keeps_out = set(), False
-        for name, edge in zip(cls.inputs, edges):
-            if edge is not None or len(cls.formulas) == 1:
-                wanted = cls.wanted.get(name, ())
-                keep.update(wanted)
-                keeps_out = keeps_out or "out" in wanted
+    kept, keeps_out = cls.keeping.get(wants) or what_to_keep(cls, wants)
     values, versions = [], []
-    for name, x in zip(cls.inputs, inputs):
-        if name in keep:
-            values.append(x)
-            if isinstance(x, Tensor):
-                if x._inference:
-                    refuse_inference(x)
-                versions.append(version_of(x))
-                continue
+    for x, keep in zip(inputs, kept):
+        values.append(x if keep else None)
+        if keep and isinstance(x, Tensor):
+            if x._inference:
+                refuse_inference(x)
+            versions.append(version_of(x))
         else:
-            values.append(None)
-        versions.append(0)
+            versions.append(0)
     node.values, node.versions = values, versions
     node.out = node.out_storage = None
     node.out_version = 0
@@ -64,6 +53,17 @@ def record(cls, inputs, params, out, plain=False):
     for number, o in enumerate(out):
         if o._spec.dtype.category == dtypes.FLOATING:
             o._edge = tape.Output(node, number)
+
+
+def what_to_keep(cls, wants):
+    """(for each input whether it is kept, whether the output is) if these inputs want gradients; noted down."""
+    names = set(cls.saves)
+    if cls.backward is None:
+        for name, wanted in zip(cls.inputs, wants):
+            if wanted:
+                names.update(cls.wanted.get(name, ()))
+    found = cls.keeping[wants] = tuple([name in names for name in cls.inputs]), "out" in names
+    return found
 
 
 def which_is_number(inputs):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..backends.cpu import quiet
 from . import errors, tape
 from .mode import mode
-from .tape import Node, Output
+from .tape import Node, Output, output_of
 from .leaf import kind_of
 from .tensor import Tensor, new
 
@@ -42,7 +42,7 @@ def stale(x, version, node=None, number=0):
     """torch's error for a saved tensor that was written to since."""
     edge = x._edge
     if node is None and edge is not None:
-        node, number = (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
+        node, number = output_of(edge)
     return errors.modified(kind_of(x), x.shape, short_name(node) if node is not None else None, number,
                            version_of(x), version, bool(tape.anomaly))
 

@@ -76,6 +76,11 @@ class Output:
         self.node, self.nr = node, nr
 
 
+def output_of(edge):
+    """(node, number of the output) at the end of an edge, which may be a leaf."""
+    return (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
+
+
 class AccumulateGrad:
     """What torch shows at the end of an edge to a leaf. (On our tape the leaf itself is the end.)"""
 
@@ -100,9 +105,8 @@ class AccumulateGrad:
 def _function_of(edge):
     if edge is None:
         return None, 0
-    if edge.__class__ is Output:
-        return edge.node, edge.nr
-    return (edge, 0) if isinstance(edge, Node) else (AccumulateGrad(edge), 0)
+    node, nr = output_of(edge)
+    return (node if isinstance(node, Node) else AccumulateGrad(node)), nr
 
 
 class Watchers:
@@ -118,15 +122,11 @@ class Handle:
     _next_id = itertools.count().__next__
 
     def __init__(self, hooks, hook):
-        import weakref
-        self.id = Handle._next_id()
-        self._hooks = weakref.ref(hooks) if not isinstance(hooks, dict) else (lambda: hooks)
+        self.id, self._hooks = Handle._next_id(), hooks
         hooks[self.id] = hook
 
     def remove(self):
-        hooks = self._hooks()
-        if hooks is not None:
-            hooks.pop(self.id, None)
+        self._hooks.pop(self.id, None)
 
     def __enter__(self):
         return self
@@ -260,7 +260,7 @@ def walk(roots, *, retain_graph=False, create_graph=False, capture=None, accumul
     finally:
         mode.grad = before
     if capture is not None:
-        return [captured.get((_end(edge), edge.nr if edge.__class__ is Output else 0)) for edge in capture]
+        return [captured.get(output_of(edge)) for edge in capture]
     return None
 
 
@@ -269,7 +269,7 @@ class _Goal:
 
     def __init__(self, roots, wanted):
         self.ends = {_end(edge) for edge in wanted}
-        self.outputs = {(_end(edge), edge.nr if edge.__class__ is Output else 0) for edge in wanted}
+        self.outputs = {output_of(edge) for edge in wanted}
         self.useful = reachable([_end(edge) for edge, _ in roots], self.ends)
 
     def leads_on(self, node):

@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 
 from ..backends import CPU, get_backend
-from . import dtypes, layout, names as dim_names
+from . import dtypes, errors, layout, names as dim_names
 from .leaf import OnTape, edge_of, receiver
 from .mode import mode, no_grad
 from .storage import Retyped, Storage
@@ -110,7 +110,8 @@ class Tensor(OnTape):
         found = self._storage_
         if found is None:
             backend = self._spec.backend
-            found = self._storage_ = Storage(backend.buffer_of(self._array), backend, self._spec.dtype)
+            made = Storage(backend.buffer_of(self._array), backend, self._spec.dtype)
+            found = vars(self).setdefault("_storage_", made)       # at one blow: two threads may ask at once
             node = self._edge
             held = getattr(node, "out", None)
             if held.__class__ is tuple and held[0] is self._array:
@@ -208,8 +209,9 @@ class Tensor(OnTape):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
         if self._requires_grad and not value.is_floating_point():
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
-        self._array, self._spec, self._offset = value._array, value._spec, value._offset
         version = self._version
+        self._edge, self._base = edge_of(self), None       # other memory: a view of what it was no longer
+        self._array, self._spec, self._offset = value._array, value._spec, value._offset
         self._storage_ = Storage(value._storage.buffer, value._spec.backend, value._spec.dtype)
         self._storage_.version = version
 
@@ -226,6 +228,8 @@ class Tensor(OnTape):
 
     def _add_into(self, grad):
         """self += grad, off the tape: only for gradients."""
+        if not self._spec.contiguous and layout.overlaps(self._spec.shape, self._spec.strides):
+            raise RuntimeError(errors.OVERLAPPING)
         if self._spec.backend.native:
             np.add(self._array, grad._array, out=self._array, casting="unsafe")
             bump(self)

@@ -21,21 +21,13 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     tensors, norm_type = ([tensors] if isinstance(tensors, Tensor) else list(tensors)), float(norm_type)
     if not tensors:
         return functions["tensor"](0.0)
-    norms = functions["stack"]([_norm(t, norm_type).to(tensors[0].device) for t in tensors])
-    total = _norm(norms, norm_type)
+    norm = functions["linalg.vector_norm"]
+    total = norm(functions["stack"]([norm(t, norm_type).to(tensors[0].device) for t in tensors]), norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
                            "cannot be clipped. To disable this error and scale the gradients by the non-finite norm "
                            "anyway, set `error_if_nonfinite=False`")
     return total
-
-
-def _norm(x, order):
-    if order == math.inf:
-        return x.abs().max()
-    if order == 2.0:
-        return (x * x).sum().sqrt()
-    return (x.abs() ** order).sum() ** (1 / order)
 
 
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):

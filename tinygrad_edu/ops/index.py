@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 
 from ..core import dtypes, errors
-from ..core.data import from_data
+from ..core.data import fits, from_data
 from ..core.export import export
 from ..core.op import Op, number_as
 from ..core.tensor import Tensor, filled
@@ -290,7 +290,7 @@ def _setitem(x, key, value):
             raise TypeError("can't assign a "
                             f"{kind.__module__ + '.' if kind.__module__ == 'numpy' else ''}{kind.__name__} to a torch."
                             f"{x.dtype.legacy_name}Tensor")
-        value = filled((), number_as(value, x.dtype), x.dtype, x._spec.backend)
+        value = filled((), number_as(fits(value, x.dtype), x.dtype), x.dtype, x._spec.backend)
     if key is False:
         return
     view, indices, places = look(x, key, writing=True)

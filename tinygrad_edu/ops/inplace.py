@@ -15,7 +15,7 @@ from ..core.mode import mode
 from ..core.op import number_as
 from ..core.record import fit
 from ..core.saved import short_name
-from ..core.tape import Node, Output, next_number
+from ..core.tape import Node, Output, next_number, output_of
 from ..core.tensor import Tensor, copy_of, edge_of, filled, from_host, new, receiver, strided_spec
 from .slices import AsStrided
 
@@ -33,18 +33,25 @@ def check_writable(x, others=(), overlapping=False):
     recording = mode.grad and (x.requires_grad or any([y.requires_grad for y in others]))
     if recording:
         if x._base is not None:
-            if x._view_of is not None:
-                raise refuse_view(x, "is being")
-            if x.requires_grad and x._base.is_leaf:
-                raise RuntimeError(errors.VIEW_OF_LEAF)
+            check_view(x)
         if x.requires_grad and x.is_leaf:
             raise RuntimeError(errors.LEAF)
         for y in others:
             edge_of(y)                             # a view that can't take a fresh look at its base says so now
     if not overlapping and layout.overlaps(x._spec.shape, x._spec.strides):
-        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
-                           "memory location. Please clone() the tensor before performing the operation.")
+        raise RuntimeError(errors.OVERLAPPING)
     return recording
+
+
+def check_view(x):
+    """Raise where torch refuses a recorded write into the view x."""
+    if x._view_of is not None:
+        raise refuse_view(x, "is being")
+    if x.requires_grad and x._base.is_leaf:
+        raise RuntimeError(errors.VIEW_OF_LEAF)
+
+
+Tensor._check_view = check_view                    # for Functions that modify an input
 
 
 def refuse_view(x, changed):
@@ -115,25 +122,27 @@ def take_names(x, named):
 # ---- nodes
 class CopySlices(Node):
     """base with `new` written through a view: what was there before gets no gradient from that place."""
-    __slots__ = ("geometry", "source")
+    __slots__ = ("base", "geometry", "source")
 
     def name(self):
         return "torch::autograd::CopySlices"
 
     def backward(self, g):
-        g = g.contiguous()
-        g_base = g_new = None
-        if self.edges[1] is not None:
-            g_new = fit(self.window(g).clone(), self.source)
-        if self.edges[0] is not None:
-            g_base = g.clone()
-            self.window(g_base).zero_()
-        return g_base, g_new
+        z = self.laid_out(g)
+        window = z.as_strided(*self.geometry)
+        g_new = fit(window.clone(), self.source) if self.edges[1] is not None else None
+        if self.edges[0] is None:
+            return None, g_new
+        window.zero_()
+        return z, g_new
 
-    def window(self, z):
-        """Where the view looks, on a contiguous tensor of the base's shape."""
-        size, stride, offset = self.geometry
-        return z.as_strided(size, stride, z.storage_offset() + offset)
+    def laid_out(self, g):
+        """A copy of g in the base's own layout, where the view's integers count."""
+        shape, strides = self.base.shape, self.base.strides
+        if self.base.contiguous:
+            return g.contiguous().clone()
+        z = filled((layout.extent(shape, strides),), 0, g.dtype, g._spec.backend).as_strided(shape, strides)
+        return z.copy_(g)
 
 
 class Overwritten(Node):
@@ -172,7 +181,8 @@ def put_on_tape(x, edge, source=None, name=None):
     base = x._base
     if base is not None:
         node = make(CopySlices, (receiver(base), edge))
-        node.geometry, node.source = in_contiguous(x, base), source
+        node.base, node.source = base._spec, source
+        node.geometry = x._spec.shape, x._spec.strides, x._offset - base._offset
         move_edge(base, node)
         x._edge_version = -1
         refresh(x)
@@ -189,10 +199,11 @@ def move_edge(x, edge):
     old = x._edge
     x._edge, x._requires_grad = edge, False
     if x._retains and old is not None:
-        node, nr = (old.node, old.nr) if old.__class__ is Output else (old, 0)
+        node, nr = output_of(old)
         keep = node.watch().retain.pop(nr, None)
         if keep is not None:
-            edge.watch().retain[0] = keep
+            node, nr = output_of(edge)
+            node.watch().retain[nr] = keep
 
 
 def refresh(x):
@@ -209,24 +220,7 @@ def refresh(x):
 
 
 leaf.refresh = refresh
-
-
-def in_contiguous(x, base):
-    """The view's (shape, strides, offset) in a contiguous tensor of the base's shape."""
-    spec, own = x._spec, base._spec
-    offset = x._offset - base._offset
-    if own.contiguous:
-        return spec.shape, spec.strides, offset
-    target = layout.contiguous_strides(own.shape)
-    order = sorted([d for d, size in enumerate(own.shape) if size != 1], key=lambda d: -own.strides[d])
-
-    def translated(steps):
-        total = 0
-        for d in order:
-            index, steps = divmod(steps, own.strides[d])
-            total += index * target[d]
-        return total
-    return spec.shape, tuple([translated(stride) for stride in spec.strides]), translated(offset)
+Tensor._put_on_tape = put_on_tape
 
 
 def overwrite(x, array):

@@ -1,6 +1,6 @@
 """Pooling: the maximum or the mean of every window of the last dimensions, and windows taken apart and put together.
 
-The windows are the strided views of conv.py; where a maximum came from is an integer tensor, which decides where its
+Where a maximum came from is an integer tensor, which decides where its
 gradient goes.
 """
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from ..core import layout
 from ..core.export import export
 from ..core.op import Op
-from .conv import each, windows
+from .conv import each
 from .matmul import check_tensors, refuse_bool, refuse_integers
 from .pad import Weighted
 from .views import no_names
@@ -33,22 +33,29 @@ class MaxPool(Op):
         low = -np.inf if input.dtype.kind not in "iu" else np.iinfo(input.dtype).min
         room = [(p, max(0, (m - 1) * s + d * (k - 1) + 1 - n - p))
                 for p, m, s, d, k, n in zip(padding, places, stride, dilation, kernel, input.shape[-spaces:])]
-        lead = (layout.numel(input.shape[:-spaces]), 1)
-        x = np.pad(input.reshape(*lead, *input.shape[-spaces:]), [(0, 0), (0, 0), *room], constant_values=low)
-        seen = windows(x, kernel, stride, (0,) * spaces, dilation)[(..., *[slice(m) for m in places])]
-        flat = seen.reshape(lead[0], layout.numel(kernel), *places)
-        best = flat.argmax(1)                      # (lead, *places): which element of the window
-        if flat.dtype.kind == "f":
-            strange = np.isnan(flat)
-            if strange.any():                      # of several nan torch takes the last
-                best = np.where(strange.any(1), flat.shape[1] - 1 - strange[:, ::-1].argmax(1), best)
-        values = np.take_along_axis(flat, best[:, None], 1)[:, 0]
-        indices = np.zeros_like(best)
-        for axis, at in enumerate(np.unravel_index(best, kernel)):
-            start = (np.arange(places[axis]) * stride[axis] - padding[axis]).reshape(-1, *[1] * (spaces - 1 - axis))
-            indices = indices * input.shape[axis - spaces] + start + at * dilation[axis]
-        shape = input.shape[:-spaces] + tuple(places)
-        return values.reshape(shape), indices.reshape(shape)
+        x = np.pad(input, [(0, 0)] * (input.ndim - spaces) + room, constant_values=low)
+        strange = x.dtype.kind == "f" and np.isnan(x.max())
+        base, pitch = np.zeros((), np.int64), layout.contiguous_strides(input.shape[-spaces:])
+        first = np.zeros((), np.int32)             # the number of each window's first element inside the input
+        for w, p, m, s, d, k in zip(pitch, padding, places, stride, dilation, kernel):
+            start = np.arange(m) * s - p
+            base = base[..., None] + start * w     # the place of each window's first element, inside or not
+            first = first[..., None] * k - np.minimum(start, 0) // d
+        steps = []                                 # how far the others are from it
+        values = best = None
+        for number, at in enumerate(np.ndindex(*kernel)):
+            start = [i * d for i, d in zip(at, dilation)]
+            steps.append(sum([i * w for i, w in zip(start, pitch)]))
+            part = x[(..., *[slice(i, i + s * (m - 1) + 1, s) for i, s, m in zip(start, stride, places)])]
+            if values is None:
+                values, best = np.array(part, order="C"), np.broadcast_to(first, part.shape).astype(np.int32)
+                continue
+            better = part > values
+            if strange:                            # of several nan torch takes the last
+                better |= np.isnan(part)
+            np.maximum(best, better * np.int32(number), out=best)
+            np.maximum(values, part, out=values)
+        return values, np.array(steps)[best] + base
 
     @staticmethod
     def backward(ctx, g, _):

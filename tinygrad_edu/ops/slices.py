@@ -13,7 +13,7 @@ from ..core.mode import mode, no_grad
 from ..core.op import Op
 from ..core.record import record
 from ..core.tape import next_number
-from ..core.tensor import Tensor, copy_of, filled, new, receiver
+from ..core.tensor import Tensor, copy_of, filled, from_host, new, receiver
 from .views import View, dim_of, no_names, without
 
 
@@ -37,15 +37,19 @@ def embed(g, shape, look):
     return out
 
 
+def _places(shape, strides, offset, count):
+    """Which of a storage's first `count` elements a view sees, in the view's order."""
+    places = np.arange(count)
+    step = places.itemsize
+    return np.ndarray(shape, places.dtype, places, offset * step, [s * step for s in strides]).reshape(-1)
+
+
 def _add_overlapping(out, window, g):
     """An element that is seen several times collects all its gradients."""
-    backend = out._spec.backend
-    places = np.arange(out.numel())
-    step = places.itemsize
-    seen = np.ndarray(window.shape, places.dtype, places, window._offset * step,
-                      [s * step for s in window._spec.strides])
-    host = np.zeros(out.numel(), out.dtype.numpy)
-    np.add.at(host, seen.reshape(-1), backend.to_numpy(g._array).reshape(-1))
+    backend, count = out._spec.backend, out.numel()
+    host = np.zeros(count, out.dtype.numpy)
+    np.add.at(host, _places(window.shape, window._spec.strides, window._offset, count),
+              backend.to_numpy(g._array).reshape(-1))
     backend.copy(out._array, backend.as_array(backend.from_numpy(host, out.dtype), out.shape,
                                               layout.contiguous_strides(out.shape), 0, out.dtype))
 
@@ -93,8 +97,6 @@ def slice_(input, dim=0, start=None, end=None, step=1):
 @export("narrow")
 def narrow(input, dim, start, length):
     """`length` slices from `start` on along `dim`."""
-    if not input.ndim:
-        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if not input.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     dim, start = dim_of(input, dim), int(start)
@@ -183,6 +185,9 @@ def as_strided_backward(g, shape, geometry, own):
     strides, start = own
     extent = max(layout.extent(shape, strides), layout.extent(size, stride, offset - start))
     flat = embed(g, (extent,), lambda z: z.as_strided(size, stride, offset - start))
+    if layout.overlaps(shape, strides):            # elements of the input that share a place share its gradient
+        seen = np.bincount(_places(shape, strides, 0, extent), minlength=extent).clip(1)
+        flat = flat / from_host(seen, flat.dtype, flat._spec.backend)
     return flat.as_strided(shape, strides, 0)
 
 

@@ -10,8 +10,9 @@ import warnings
 from ..core import errors, layout
 from ..core.export import export, inplace_twins
 from ..core.mode import mode
+from ..core.storage import Storage
 from ..core.tape import Node
-from ..core.tensor import Tensor, copy_of, from_storage, receiver
+from ..core.tensor import Tensor, copy_of, from_storage, receiver, strided_spec
 from . import views
 from .create import sizes_of
 from .inplace import (check_cast, check_result, check_writable, move_edge, overwrite, put_on_tape, refuse_overlap,
@@ -63,11 +64,16 @@ def in_place(function, name):
         if recording and self.is_floating_point():
             edge = receiver(result)
             adopt_output(self, result, edge)
-            put_on_tape(self, edge, result._spec)
+            put_on_tape(self, edge, result._spec, zeros_node(name, others) if edge is None else None)
         return self
     method.__name__ = name
     method.__doc__ = f"In-place version of `{name.strip('_') if operator else name[:-1]}`."
     return method
+
+
+def zeros_node(name, others):
+    """torch's name of the node of an op without derivative (`eq_`): what it overwrote gets zeros."""
+    return f"{name.strip('_').title().replace('_', '')}Backward{int(bool(others))}"
 
 
 def adopt_output(x, result, edge):
@@ -110,7 +116,7 @@ def write_out(out, made, name, args=()):
                 "PyTorch release outputs will not be resized unless they have zero elements. You can explicitly reuse "
                 "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
                 UserWarning, stacklevel=3)
-        resize_(out, made.shape)
+        reshaped(out, tuple(made.shape))
     overwrite(out, made._array)
     return out
 
@@ -123,7 +129,10 @@ Tensor._in_place = staticmethod(in_place)            # for functions with `inpla
 @export(".set_")
 def set_(input, source):
     """Look at another tensor's memory from now on."""
+    if check_writable(input, (source,), overlapping=True):
+        raise RuntimeError("derivative for set_ is not implemented")
     input.data = source
+    input._storage.version += 1
     return input
 
 
@@ -136,16 +145,25 @@ def resize_(input, *sizes, memory_format=None):
     if input.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     shape = sizes_of(sizes)
+    if shape != input.shape:
+        reshaped(input, shape)
+        input._storage.version += 1
+    return input
+
+
+def reshaped(input, shape):
+    """`resize_`, not counted as a write."""
     storage, backend, dtype = input._storage, input._spec.backend, input.dtype
     need, have = layout.numel(shape) + input._offset, len(storage.buffer)
     if need > have:
-        grown = backend.empty(need, dtype)
-        backend.copy(backend.as_array(grown, (have,), (1,), 0, dtype),
+        grown = Storage(backend.empty(need, dtype), backend, dtype)
+        backend.copy(backend.as_array(grown.buffer, (have,), (1,), 0, dtype),
                      backend.as_array(storage.buffer, (have,), (1,), 0, dtype))
-        storage.buffer = grown
+        grown.version = storage.version
+        input._storage_, input._base, storage = grown, None, grown
     fresh = from_storage(storage, shape, layout.contiguous_strides(shape), input._offset, dtype)
-    input._array, input._spec = fresh._array, fresh._spec
-    return input
+    input._array = fresh._array                    # a view never takes the short path: its edge may be old
+    input._spec = fresh._spec if input._base is None else strided_spec(dtype, fresh.shape, fresh.stride(), backend)
 
 
 TWIN_NODES = {"SqueezeBackward0": "SqueezeBackward3", "SqueezeBackward1": "SqueezeBackward4", "SqueezeBackward2":
