@@ -216,8 +216,11 @@ def utils(torch, tell):
 
     def clipped(params, *args):
         return numbers(tools.clip_grad_norm_(params, *args), params[0].grad, params[1].grad)
-    for order in (2.0, 1.0, float("inf"), 3):
+    for order in (2.0, 1.0, float("inf"), 3, 0, float("-inf")):
         tell(f"clip_grad_norm_ {order}", clipped, graded(), 1.5, order)
+    half = torch.nn.Parameter(torch.zeros(2, dtype=torch.float16))
+    half.grad = torch.tensor([300.0, 400.0], dtype=torch.float16)
+    tell("clip_grad_norm_ half", lambda: (tools.clip_grad_norm_(half, 1.0), half.grad))
     ps = graded()
     tell("clip_grad_norm_ large", lambda: numbers(tools.clip_grad_norm_(ps, 100.0), ps[0].grad))
     tell("clip_grad_norm_ one", lambda: numbers(tools.clip_grad_norm_(ps[0], 0.5), ps[0].grad, ps[1].grad))

@@ -52,6 +52,10 @@ REFUSED = [
     (lambda: F.max_pool2d(ones(2, 3, 8, 9), 3, padding=2), RuntimeError, "pad should be at most half of effective "
                                                                          "kernel size, but got "
      "pad=2, kernel_size=3 and dilation=1"),
+    (lambda: F.max_pool2d(ones(2, 3, 8, 9), (4, 3), padding=(1, 2), dilation=2), RuntimeError,
+     "pad should be smaller than or equal to half of kernel size, but got padW = 2, padH = 1, kW = 3, kH = 4"),
+    (lambda: F.max_pool3d(ones(2, 8, 9, 7), (6, 5, 3), padding=(3, 1, 2), dilation=2), RuntimeError,
+     "pad should be smaller than or equal to half of kernel size, but got kT: 6 kW: 3 kH: 5 padT: 3 padW: 2 padH: 1"),
     (lambda: F.pad(ones(2, 3), (3, 1), mode="reflect"), RuntimeError, "Argument #4: Padding size should be less than "
                                                                       "the corresponding "
      "input dimension, but got: padding (3, 1) at dimension 1 of input [2, 3]"),
@@ -87,6 +91,8 @@ REFUSED = [
     (lambda: F.binary_cross_entropy_with_logits(ones(3, 4), ones(4)), ValueError, "Target size (torch.Size([4])) must "
                                                                                   "be the same as "
      "input size (torch.Size([3, 4]))"),
+    (lambda: F.scaled_dot_product_attention(*[ones(2, 3)] * 3, attn_mask=ones(2, 2), is_causal=True), RuntimeError,
+     "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"),
     (lambda: F.scaled_dot_product_attention(ones(2, 3), ones(2, 3).double(), ones(2, 3)), RuntimeError,
      "Expected query, key, and value to "
      "have the same dtype, but got query.dtype: float key.dtype: double and value.dtype: float instead."),
@@ -150,6 +156,16 @@ def test_a_nan_is_the_largest_and_the_last_one_counts():
     x = torch.tensor([[[1.0, float("nan"), 9.0, float("nan")]]])
     values, indices = F.max_pool1d(x, 4, return_indices=True)
     assert np.isnan(values.item()) and indices.item() == 3
+
+
+def test_where_all_is_as_low_as_the_padding_the_first_element_inside_counts():
+    x = torch.full((1, 4, 4), float("-inf"), requires_grad=True)
+    values, indices = F.max_pool2d(x, 2, padding=1, return_indices=True)
+    assert indices.tolist() == [[[0, 1, 3], [4, 5, 7], [12, 13, 15]]]
+    values.backward(torch.ones(1, 3, 3))
+    assert x.grad.sum().item() == 9 and x.grad[0, 0, 0] == 1
+    lowest = torch.full((1, 5), -2**31, dtype=torch.int32)
+    assert F.max_pool1d(lowest, 3, 2, 1, return_indices=True)[1].tolist() == [[0, 1, 3]]
 
 
 def test_large_means_cost_layer_norm_no_digits():

@@ -308,6 +308,17 @@ def test_blocks_change_nothing(kind, options, monkeypatch):
     assert run() == whole
 
 
+@pytest.mark.parametrize("kind, end", [("SGD", 0.512), ("Adam", 0.7016), ("AdamW", 0.6989)])
+def test_a_parameter_without_dimensions(kind, end):
+    p = nn.Parameter(te.tensor(1.0))
+    opt = getattr(optim, kind)([p], lr=0.1)
+    for _ in range(3):
+        opt.zero_grad()
+        (p * p).backward()
+        opt.step()
+    assert p.shape == () and round(p.item(), 4) == end
+
+
 def test_a_gradient_in_another_order_of_memory(monkeypatch):
     monkeypatch.setattr(optimizer, "BLOCK", 4)
     p = nn.Parameter(te.zeros(3, 4))

@@ -250,18 +250,11 @@ def test_programs_do_what_torch_does(lines):
     compare(torch, lines)
 
 
-@pytest.fixture
-def asked_for(request):
-    """`pytest -m slow` runs what takes minutes."""
-    if "slow" not in request.config.option.markexpr:
-        pytest.skip("takes minutes: run it with -m slow")
-
-
 @needs_torch
 @pytest.mark.slow
 @given(programs())
 @long
-def test_many_programs_do_what_torch_does(asked_for, lines):
+def test_many_programs_do_what_torch_does(lines):
     import torch
     compare(torch, lines)
 

@@ -22,6 +22,8 @@ def picks(classes, target, weight, ignore_index):
     """
     if not target.size:
         return target.astype(np.int64), None if weight is None else weight[:0].reshape(target.shape)
+    if weight is None and not 0 <= ignore_index < classes and target.astype(np.uint64).max() < classes:
+        return target, None                        # nothing to think of; negative ones would be huge
     low, high = target.min(), target.max()
     kept = None
     if low <= ignore_index <= high:

@@ -17,9 +17,9 @@ from .views import no_names
 class Embedding(Op):
     """weight[indices]; with `hide` the rows of padding_idx read as zeros."""
     def cpu(weight, indices, *, padding_idx, scale_grad_by_freq, hide=False):
-        if indices.size and not (indices.min() >= 0 and indices.max() < weight.shape[0]):
+        if indices.size and not indices.astype(np.uint64).max() < weight.shape[0]:       # negative ones are huge, too
             raise IndexError("index out of range in self")
-        out = weight[indices]
+        out = weight.take(indices, 0)
         if hide and padding_idx >= 0:
             out[indices == padding_idx] = 0
         if hide and scale_grad_by_freq:

@@ -1,7 +1,6 @@
 """Pooling: the maximum or the mean of every window of the last dimensions, and windows taken apart and put together.
 
-Where a maximum came from is an integer tensor, which decides where its
-gradient goes.
+Where a maximum came from is an integer tensor, which decides where its gradient goes.
 """
 from __future__ import annotations
 
@@ -197,6 +196,11 @@ def check_pool(input, function, spaces, kernel, stride, padding, dilation=None):
     if not all(input.shape[-spaces - 1:]):
         raise RuntimeError(f"Expected {spaces + 1}D or {spaces + 2}D (batch mode) tensor with optional 0 dim batch "
                            f"size for input, but got:{list(input.shape)}")
+    if dilation and any(p > k // 2 for p, k in zip(padding, kernel)):
+        told = "padW = {3}, padH = {2}, kW = {1}, kH = {0}" if spaces == 2 else \
+               "kT: {0} kW: {2} kH: {1} padT: {3} padW: {5} padH: {4}"
+        raise RuntimeError("pad should be smaller than or equal to half of kernel size, but got "
+                           + told.format(*kernel, *padding))
 
 
 def places_of(space, kernel, stride, padding, dilation, ceil_mode):
