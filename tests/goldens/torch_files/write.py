@@ -22,7 +22,7 @@ def containers():
     return {"numbers": [1, -2, 2 ** 40, 2.5, float("inf"), True, None], "strings": ("a", "\N{SNOWMAN}", b"bytes", ""),
             "size": torch.Size([2, 3]), "dtype": torch.float64,
             "devices": [torch.device("cpu"), torch.device("cuda", 1)],
-            "set": {1, "two"}, "counter": collections.Counter("aab"), "complex": 1 + 2j, "bytearray": bytearray(b"xy"),
+            "set": {"two"}, "counter": collections.Counter("aab"), "complex": 1 + 2j, "bytearray": bytearray(b"xy"),
             "ordered": collections.OrderedDict(b=1, a=2), (1, "key"): [[], {}, ()]}
 
 
