@@ -1,7 +1,7 @@
 """A character GPT on a page: learns to write like the few lines it is given. `python examples/char_gpt.py`
 
 The model is that of GPT-2, small: token and position embeddings, blocks of causal self-attention and an MLP, each added
-to its input, and a linear layer to the next character. With `import torch` in the first line it trains the same.
+to its input, and a linear layer to the next character. With torch's imports instead it trains the same.
 """
 import tinygrad_edu as torch
 from tinygrad_edu import nn

@@ -1,7 +1,7 @@
 """A small CNN that tells crosses from circles, drawn on the spot. `python examples/small_cnn.py`
 
 Convolution, pooling, flatten, linear: what chapter 8 of "Deep Learning with PyTorch" builds for birds and airplanes, on
-pictures of 16 x 16 that need no download. With `import torch` in the first line it trains the same.
+pictures of 16 x 16 that need no download. With torch's imports instead it trains the same.
 """
 import tinygrad_edu as torch
 from tinygrad_edu import nn

@@ -274,6 +274,25 @@ def test_hooks_may_differentiate():
     assert found == [6.0] and x.grad.tolist() == [2.0] and w.grad is None
 
 
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("change, error, told", [
+    (lambda g: g, TypeError, "expected tuple, but hook returned 'Tensor'"),
+    (lambda g: (g, g, g), RuntimeError, "hook 'replace' has returned an incorrect number of values (got 3, but "),
+    (lambda g: (1.0,), TypeError, "expected Variable, but hook returned 'float'"),
+    (lambda g: (g.sum(),), RuntimeError, "hook 'replace' has changed the size of value"),
+    (lambda g: (g.float(),), RuntimeError, "hook 'replace' has changed the type of value (was torch.DoubleTensor got ")])
+def test_what_a_hook_of_a_node_returns_is_checked(before, change, error, told):
+    x = leaf(1.0, 2.0)
+    y = x.exp()
+
+    def replace(grads, *outputs):
+        return change(grads[0])
+    (y.grad_fn.register_prehook if before else y.grad_fn.register_hook)(replace)
+    with pytest.raises(error) as caught:
+        y.sum().backward()
+    assert str(caught.value).startswith(told) and x.grad is None
+
+
 # ---- anomaly mode
 def test_anomaly_mode_shows_the_forward_call():
     x = leaf(-1.0)

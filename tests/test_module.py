@@ -328,6 +328,13 @@ def test_torch_still_says_so(name, real_torch):
 
 
 # ---- ours
+def test_pickle_keeps_what_hangs_on_a_parameter():
+    p = te.nn.Parameter(te.ones(2), requires_grad=False)
+    p.tag = "kept"
+    twin = pickle.loads(pickle.dumps(p))
+    assert type(twin) is te.nn.Parameter and twin.tag == "kept" and not twin.requires_grad
+
+
 def test_pickle_keeps_shared_parts_and_settings():
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.25)).eval()
     net.append(net[0])

@@ -49,6 +49,11 @@ def first_is_slow(i):
     return i
 
 
+def second_is_late(i):
+    time.sleep(1.2 * (i == 1))
+    return i
+
+
 def pid(i):
     return os.getpid()
 
@@ -227,6 +232,18 @@ def test_timeout():
     loader = DataLoader(Samples(lambda i: time.sleep(0.6)), num_workers=1, timeout=0.3)
     with pytest.raises(RuntimeError, match="^DataLoader timed out after 0.3 seconds$"):
         list(loader)
+
+
+def test_after_a_timeout_the_late_batch_is_still_due():
+    batches = iter(DataLoader(Samples(second_is_late, 6), num_workers=2, timeout=0.5))
+    found, timeouts = [], 0
+    while len(found) < 6:
+        try:
+            found += next(batches).tolist()
+        except RuntimeError:
+            timeouts += 1
+            assert timeouts < 50
+    assert found == list(range(6)) and timeouts
 
 
 # ---- how they end

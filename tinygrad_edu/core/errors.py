@@ -92,7 +92,7 @@ def modified(kind, shape, name, number, version, expected, anomaly):
         f"[{kind} {list(shape)}]{origin} is at version {version}; expected version {expected} instead. {hint}")
 
 
-OVERLAPPING = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-               "Please clone() the tensor before performing the operation.")
+OVERLAPPING = ("unsupported operation: more than one element of the written-to tensor refers to a single memory "
+               "location. Please clone() the tensor before performing the operation.")
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."

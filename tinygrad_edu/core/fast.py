@@ -148,7 +148,8 @@ def source_of(op):
         parts += [node_class("NumberNode", op, "-1", ["input", None]),
                   "def with_number(input, other, spec):\n", forward(op, "NumberNode", ["input", None])]
         chosen = "with_number(input, other, spec) if spec.fast else " + chosen
-    return "".join([*parts, CALL.format(number=chosen, least=-2 ** 63, most=2 ** 64), forward(op, "Node", ["input", "other"])])
+    call = CALL.format(number=chosen, least=-2 ** 63, most=2 ** 64)
+    return "".join([*parts, call, forward(op, "Node", ["input", "other"])])
 
 
 def readers(op, operands):

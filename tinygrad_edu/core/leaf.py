@@ -113,7 +113,7 @@ class OnTape:
         """Keep the gradient of this non-leaf in `.grad`."""
         edge = edge_of(self)
         if edge is None:
-            if not self._requires_grad:
+            if not self.requires_grad:
                 raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
             return
         if self._retains:
@@ -134,7 +134,7 @@ class OnTape:
         """`hook(grad)` is called with this tensor's gradient and may return another. Returns a handle."""
         edge = edge_of(self)
         if edge is None:
-            if not self._requires_grad:
+            if not self.requires_grad:
                 raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
             if self._hooks is None:
                 self._hooks = {}

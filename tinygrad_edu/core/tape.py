@@ -156,11 +156,19 @@ def check_hook_result(hook, replaced, grad):
     return replaced
 
 
-def check_hook_count(hook, replaced, values):
+def check_hook_results(hook, replaced, values):
+    """What a node's hook returned instead of the gradients: a tuple of as many, of the same kinds."""
+    if not isinstance(replaced, tuple):
+        raise TypeError(f"expected tuple, but hook returned '{type(replaced).__name__}'")
     if len(replaced) != len(values):
         name = getattr(hook, "__name__", repr(hook))
         raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(replaced)}, but "
                            f"expected {len(values)})")
+    for new, old in zip(replaced, values):
+        if new is not None and old is None:
+            raise RuntimeError("can't replace a None gradient with a non-None value")
+        if new is not None:
+            check_hook_result(hook, new, old)
 
 
 def reachable(roots, targets):
@@ -322,8 +330,7 @@ def _run_hooks_before(node, watchers, grads):
         several = tuple(grads) if node.n_outputs > 1 else (grads,)
         replaced = hook(several)
         if replaced is not None:
-            replaced = replaced if isinstance(replaced, tuple) else (replaced,)
-            check_hook_count(hook, replaced, several)
+            check_hook_results(hook, replaced, several)
             grads = list(replaced) if node.n_outputs > 1 else replaced[0]
     return grads
 
@@ -334,8 +341,7 @@ def _run_hooks_after(node, watchers, results, grads):
     for hook in list(watchers.after.values()):
         replaced = hook(results, outputs)
         if replaced is not None:
-            replaced = replaced if isinstance(replaced, tuple) else (replaced,)
-            check_hook_count(hook, replaced, results)
+            check_hook_results(hook, replaced, results)
             results = replaced
     return results
 

@@ -207,7 +207,7 @@ class Tensor(OnTape):
     def data(self, value):
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        if self._requires_grad and not value.is_floating_point():
+        if self.requires_grad and not value.is_floating_point():
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         version = self._version
         self._edge, self._base = edge_of(self), None       # other memory: a view of what it was no longer
@@ -265,8 +265,8 @@ class Tensor(OnTape):
 
     def __deepcopy__(self, memo):
         if not self.is_leaf:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
-                               "at the moment.  If you were attempting to deepcopy a module, this may be because of a "
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                               "protocol at the moment.  If you were attempting to deepcopy a module, this may be because of a "
                                "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001\n"
                                "  x.detach().clone() makes a leaf of its own")
         spec = self._spec
@@ -313,6 +313,8 @@ def wrap(array, spec):
 
 def from_array(array, backend=CPU, dtype=None, names=None):
     """A tensor over the fresh array that a backend's verb returned."""
+    if isinstance(array, np.generic):              # numpy makes scalars of arrays without dimensions
+        array = np.asarray(array)
     if backend.native and names is None and array.flags.c_contiguous:
         found = dtype or dtypes._from_numpy.get(array.dtype) or dtypes.from_numpy(array.dtype)
         return wrap(array, layout.spec(found, array.shape, backend))
@@ -402,11 +404,13 @@ def copy_of(x, like=None):
     backend = spec.backend
     target = (x if like is None else like)._spec
     plain = target.fast or target.strides == layout.contiguous_strides(target.shape)
-    strides = target.strides if plain or layout.is_dense(target.shape, target.strides) else layout.dense_strides(
-        target.shape, target.strides)
+    strides = target.strides
+    if not plain and not layout.is_dense(target.shape, strides):
+        strides = layout.dense_strides(target.shape, strides)
+        plain = strides == layout.contiguous_strides(spec.shape)
     array = backend.as_array(backend.empty(layout.numel(spec.shape), spec.dtype), spec.shape, strides, 0, spec.dtype)
     backend.copy(array, x._array)
-    return wrap(array, layout.spec(spec.dtype, spec.shape, backend) if plain or strides == layout.contiguous_strides(spec.shape)
+    return wrap(array, layout.spec(spec.dtype, spec.shape, backend) if plain
                 else strided_spec(spec.dtype, spec.shape, strides, backend))
 
 

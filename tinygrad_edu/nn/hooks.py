@@ -112,14 +112,17 @@ class BackwardHook:
         return values if several else values[0]
 
     @staticmethod
-    def _listen(values, hook):
-        """`values` with their tensors sent through an identity whose node calls `hook`, and where the tensors stand."""
+    def _listen(values, arrived):
+        """`values` with their tensors sent through an identity whose node calls `arrived`, and where they stand."""
         places = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
         tensors = [values[i] for i in places]
         if not mode.grad or not any(t.requires_grad for t in tensors):
             return values, None
         made = BackwardHookFunction.apply(*tensors)
         made = made if isinstance(made, tuple) else (made,)
+
+        def hook(*grads):                          # errors name it, as torch's do
+            return arrived(*grads)
         next(t.grad_fn for t in made if t.grad_fn is not None).register_hook(hook)
         replaced = list(values)
         for place, tensor in zip(places, made):

@@ -45,7 +45,7 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
     def __reduce_ex__(self, protocol):
-        return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
+        return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict()), self._extras() or None
 
 
 def _rebuild_parameter(data, requires_grad, backward_hooks):

@@ -225,24 +225,15 @@ def softshrink(input, lambd=0.5):
 
 
 # ---- made of exponentials
-def one_and_exp(x):
-    """1 + exp(-x), as an array that may be overwritten; inf where its inverse is no normal number any more."""
-    out = np.asarray(np.negative(x))
-    np.exp(out, out=out)
-    out += 1
-    return out
-
-
 def logistic(x):
-    """1 / (1 + exp(-x))"""
-    out = one_and_exp(x)
-    return np.divide(1, out, out=out)
-
-
-def swish(x):
-    """x / (1 + exp(-x))"""
-    out = one_and_exp(x)
-    return np.divide(x, out, out=out)
+    """1 / (1 + exp(-x)), without overflow."""
+    if x.size > 256 and x.min() > -88:             # none to be afraid of: half the steps
+        out = np.negative(x)
+        np.exp(out, out=out)
+        out += 1
+        return np.divide(1, out, out=out)
+    e = np.exp(-np.abs(x))
+    return np.maximum(e, x >= 0) / (1 + e)
 
 
 @export("sigmoid", "nn.functional.sigmoid", inplace=True)
@@ -335,7 +326,7 @@ class Silu(Elementwise):
     """input * sigmoid(input)"""
     public = "silu"
     check  = unless("silu_cpu", BOOL, INTEGER)
-    cpu    = lambda x: swish(x)
+    cpu    = lambda x: x * logistic(x)
     cuda   = lambda x: x / (1 + math.exp(-x)) if x > -700 else x * math.exp(x)
 
     def grad_x(g, x):
@@ -392,10 +383,11 @@ SLOPE, CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 
 def gelu_by_tanh(x):
     """x / (1 + exp(-SLOPE * (x + CUBIC * x ** 3)))"""
-    out = x * x
-    out *= -SLOPE * CUBIC
-    out -= SLOPE
+    out = CUBIC * x
     out *= x
+    out *= x
+    out += x
+    out *= -SLOPE
     np.exp(out, out=out)
     out += 1
     return np.divide(x, out, out=out)

@@ -40,6 +40,8 @@ def positions(shape, index, dim):
 
 def cut(src, index):
     """The part of src that has index's shape."""
+    if src.ndim != index.ndim:                     # one of them has no dimension, the other one
+        return src.reshape(-1)[:index.size]
     return src[tuple([slice(0, n) for n in index.shape])]
 
 
@@ -143,7 +145,8 @@ def scatter_arguments(function, x, dim, index, src):
             raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     if index.numel():
         own = any(index.shape[d] > x.shape[d] for d in range(min(x.ndim, index.ndim)) if d != dim)
-        if own or isinstance(src, Tensor) and any(n > m for n, m in zip(index.shape, src.shape)):
+        if own or isinstance(src, Tensor) and any(n > m for n, m in zip(index.shape,
+                                                                                 src.shape or (1,))):
             tail = f" and to be no larger size than src {list(src.shape)}" if isinstance(src, Tensor) else ""
             raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart "
                                f"from dimension {dim}{tail}")

@@ -13,7 +13,6 @@ import numpy as np
 from ..core.export import export
 from ..core.op import Elementwise
 from ..core.tensor import Tensor
-from .arithmetic import select
 
 SQRT_PI = math.sqrt(math.pi)
 

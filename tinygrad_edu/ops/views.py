@@ -343,8 +343,8 @@ Tensor.H = property(_H)
 @export(".is_set_to")
 def is_set_to(input, tensor):
     """Whether both look at the same memory in the same way."""
-    return (input._storage.buffer is tensor._storage.buffer and input._offset == tensor._offset and input.shape == tensor.shape
-            and input.stride() == tensor.stride())
+    return (input._storage.buffer is tensor._storage.buffer and input._offset == tensor._offset
+            and input.shape == tensor.shape and input.stride() == tensor.stride())
 
 
 # ---- dimensions of size one

@@ -15,7 +15,7 @@ CAPTIONS = {
                              "Fahrenheit, it is nearly at 0."),
     "graph.svg": ("The tape", "What the loss was computed from. backward() walks it from the top, and leaves a "
                               "gradient at each leaf."),
-    "losses.png": ("Learning", "Adam is at the bottom after some 400 epochs, plain gradient descent still on its way "
+    "losses.png": ("Learning", "Adam is at the bottom after some 500 epochs, plain gradient descent still on its way "
                                "after 1,000."),
     "network.png": ("A network", "Eight tanh units bend the line. Nine points to learn from, two (rings) that the "
                                  "network never saw: "

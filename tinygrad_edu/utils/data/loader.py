@@ -303,10 +303,12 @@ class WorkersIterator(_Iterator):
     # ---- receiving
     def next_data(self):
         while self.ahead:
-            worker_id = self.ahead.popleft()
+            worker_id = self.ahead[0]
             if not self.active[worker_id]:
+                self.ahead.popleft()
                 continue
             result = self.receive(worker_id)
+            self.ahead.popleft()                   # not before: after a timeout it is still due
             if isinstance(result, worker.End):
                 self.active[worker_id] = False
                 self.ask()
