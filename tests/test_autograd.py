@@ -280,7 +280,7 @@ def test_hooks_may_differentiate():
     (lambda g: (g, g, g), RuntimeError, "hook 'replace' has returned an incorrect number of values (got 3, but "),
     (lambda g: (1.0,), TypeError, "expected Variable, but hook returned 'float'"),
     (lambda g: (g.sum(),), RuntimeError, "hook 'replace' has changed the size of value"),
-    (lambda g: (g.float(),), RuntimeError, "hook 'replace' has changed the type of value (was torch.DoubleTensor got ")])
+    (lambda g: (g.float(),), RuntimeError, "hook 'replace' has changed the type of value (was torch.DoubleTensor ")])
 def test_what_a_hook_of_a_node_returns_is_checked(before, change, error, told):
     x = leaf(1.0, 2.0)
     y = x.exp()

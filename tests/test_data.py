@@ -136,8 +136,8 @@ TABLE = [                                          # an expression, and what tor
      "ValueError: replacement should be a boolean value, but got replacement=3"),
     ("WeightedRandomSampler([[1.]], 1)",
      "ValueError: weights should be a 1d sequence but given weights have shape (1, 1)"),
-    ("(list(BatchSampler(range(7), 3, False)), list(BatchSampler(range(7), 3, True)), "
-     "len(BatchSampler(range(7), 3, False)))",
+    ("(list(BatchSampler(range(7), 3, False)), list(BatchSampler(range(7), 3, True)), len(BatchSampler(range(7), 3, "
+     "False)))",
      "([[0, 1, 2], [3, 4, 5], [6]], [[0, 1, 2], [3, 4, 5]], 3)"),
     ("BatchSampler(range(7), 0, False)",
      "ValueError: batch_size should be a positive integer value, but got batch_size=0"),

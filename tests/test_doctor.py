@@ -9,8 +9,8 @@ from tinygrad_edu import doctor
 H200 = {"name": "NVIDIA H200", "capability": (9, 0), "memory": 139 * 2**30}
 PASCAL = {"name": "GeForce GTX 1080", "capability": (6, 1), "memory": 8 * 2**30}
 HEALTHY = {"numpy": "2.4.6", "numba": "0.68.1", "numba-cuda": "0.30.4", "numba-cuda-mlir": None,
-           "cuda-bindings": "13.0.1", "nvidia-nvvm": "13.0.88", "nvidia-cuda-nvcc-cu12": None, "matplotlib": "3.11.2", "tqdm": "4.70.1",
-           "h5py": "3.16.0", "ml-dtypes": "0.6.0", "torch": None}
+           "cuda-bindings": "13.0.1", "nvidia-nvvm": "13.0.88", "nvidia-cuda-nvcc-cu12": None,
+           "matplotlib": "3.11.2", "tqdm": "4.70.1", "h5py": "3.16.0", "ml-dtypes": "0.6.0", "torch": None}
 
 
 def machine(versions=(), **changes):

@@ -127,6 +127,17 @@ def test_what_a_comparison_overwrites_gets_zeros():
     assert a.grad.tolist() == [0, 0, 0] and x.grad.tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("change", ["x.unsqueeze_(0)", "x.t_()", "x.unsqueeze_(2).squeeze_()"])
+def test_another_shape_without_recording_keeps_the_gradient_right(change):
+    a = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    x, factors = a.cumsum(0), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    with torch.no_grad():
+        exec(change, {"x": x})
+        exec(change, {"x": factors})
+    (x * factors).sum().backward()
+    assert a.grad.tolist() == [[4, 6], [3, 4]]
+
+
 # ---- results without dimensions
 @pytest.mark.parametrize("code", ["x.flip(0)", "x.gather(0, torch.zeros((), dtype=torch.int64))", "x.logsumexp(0)"])
 def test_results_without_dimensions_can_be_written(code):
@@ -137,6 +148,15 @@ def test_results_without_dimensions_can_be_written(code):
 def test_scatter_where_one_has_no_dimension(index, src):
     assert torch.ones(3).scatter(0, torch.tensor(index), torch.tensor(src)).tolist() == [1, 5, 1]
     assert torch.ones(3).scatter(0, torch.tensor([], dtype=torch.int64), torch.tensor(5.0)).tolist() == [1, 1, 1]
+
+
+def test_a_mask_is_filled_with_a_number_of_any_type():
+    x, number = torch.tensor([1.0, 2.0]), torch.tensor(7.5, dtype=torch.float64, requires_grad=True)
+    x[x > 1] = number
+    x.sum().backward()
+    assert x.tolist() == [1, 7.5] and number.grad.item() == 1 and number.grad.dtype is torch.float64
+    with pytest.raises(RuntimeError, match="^Index put requires the source and destination dtypes match"):
+        x[[0]] = number
 
 
 # ---- numbers that nothing can hold

@@ -78,9 +78,8 @@ def test_what_is_no_tensor():
 
 def test_addmm_refuses_like_torch():
     for shapes, sentence in ((((3,), (2, 3), (3, 4)), "The expanded size of the tensor (4) must match the existing "
-                                                      "size (3) at "
-                                                      "non-singleton dimension 1.  Target sizes: [2, 4].  Tensor "
-                                                      "sizes: [3]"),
+                                                      "size (3) at non-singleton dimension 1.  Target sizes: [2, 4].  "
+                                                      "Tensor sizes: [3]"),
                              (((2, 4), (3,), (2, 4)), "mat1 must be a matrix, got 1-D tensor")):
         with pytest.raises(RuntimeError) as error:
             torch.addmm(*[ones(*shape) for shape in shapes])

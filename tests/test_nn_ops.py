@@ -43,9 +43,8 @@ REFUSED = [
     (lambda: F.conv2d(ones(2, 3, 8, 9).double(), ones(4, 3, 3, 2), ones(4)), RuntimeError,
      "Input type (double) and bias type (float) should be the same"),
     (lambda: F.conv_transpose2d(ones(2, 3, 8, 9), ones(3, 4, 3, 2), stride=2, output_padding=2), RuntimeError,
-     "output padding must be "
-     "smaller than either stride or dilation, but got output_padding_height: 2 output_padding_width: 2 stride_height: "
-     "2 stride_width: 2 dilation_height: 1 dilation_width: 1"),
+     "output padding must be smaller than either stride or dilation, but got output_padding_height: 2 "
+     "output_padding_width: 2 stride_height: 2 stride_width: 2 dilation_height: 1 dilation_width: 1"),
     (lambda: F.max_pool2d(ones(2, 3, 8, 9), 10), RuntimeError, "Given input size: (3x8x9). Calculated output size: "
                                                                "(3x0x0). Output size "
      "is too small"),
@@ -94,8 +93,8 @@ REFUSED = [
     (lambda: F.scaled_dot_product_attention(*[ones(2, 3)] * 3, attn_mask=ones(2, 2), is_causal=True), RuntimeError,
      "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"),
     (lambda: F.scaled_dot_product_attention(ones(2, 3), ones(2, 3).double(), ones(2, 3)), RuntimeError,
-     "Expected query, key, and value to "
-     "have the same dtype, but got query.dtype: float key.dtype: double and value.dtype: float instead."),
+     "Expected query, key, and value to have the same dtype, but got query.dtype: float key.dtype: double and "
+     "value.dtype: float instead."),
 ]
 
 

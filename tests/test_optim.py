@@ -319,6 +319,14 @@ def test_a_parameter_without_dimensions(kind, end):
     assert p.shape == () and round(p.item(), 4) == end
 
 
+def test_a_parameter_whose_elements_share_memory_is_refused():
+    p = te.zeros(1).expand(3).requires_grad_()
+    p.grad = te.ones(3)
+    with pytest.raises(RuntimeError, match="^unsupported operation: more than one element of the written-to tensor"):
+        optim.SGD([p], lr=1.0).step()
+    assert p.tolist() == [0.0, 0.0, 0.0]
+
+
 def test_a_gradient_in_another_order_of_memory(monkeypatch):
     monkeypatch.setattr(optimizer, "BLOCK", 4)
     p = nn.Parameter(te.zeros(3, 4))

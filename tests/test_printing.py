@@ -108,8 +108,7 @@ def test_printing_reads_only():
 
 def test_limits_print_as_torchs():
     assert repr(te.finfo(te.float16)) == ("finfo(resolution=0.001, min=-65504, max=65504, eps=0.000976562, "
-                                          "smallest_normal=6.10352e-05, "
-                                          "tiny=6.10352e-05, dtype=float16)")
+                                          "smallest_normal=6.10352e-05, tiny=6.10352e-05, dtype=float16)")
     assert repr(te.iinfo(te.int32)) == "iinfo(min=-2.14748e+09, max=2.14748e+09, dtype=int32)"
     assert repr(te.iinfo(te.uint8)) == "iinfo(min=0, max=255, dtype=uint8)"
     for make, text in ((lambda: te.finfo(te.int32), "torch.finfo() requires a floating point input type. Use "

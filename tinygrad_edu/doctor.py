@@ -167,8 +167,7 @@ def _gpu_and_driver(facts):
     else:
         for gpu in facts["gpus"]:
             yield Finding("ok", f"{gpu['name']}, compute capability {_dotted(gpu['capability'])}. This release "
-                                "computes "
-                                "on the CPU: it has no CUDA kernels yet.")
+                                "computes on the CPU: it has no CUDA kernels yet.")
 
 
 def _no_driver(facts):
@@ -200,8 +199,7 @@ def _numba_cuda(facts):
     bad = []
     if _numbers(versions["numpy"]) >= (2, 5):
         bad.append(Finding("wrong", f"numba-cuda {versions['numba-cuda']} with numpy {versions['numpy']}: the first "
-                                    "compile "
-                                    "fails with \"module 'numpy' has no attribute 'row_stack'\".",
+                                    "compile fails with \"module 'numpy' has no attribute 'row_stack'\".",
                            'pip install "numpy<2.5"'))
     if versions["nvidia-nvvm"] is None and versions["nvidia-cuda-nvcc-cu12"] is None:
         bad.append(Finding("wrong", "numba-cuda without a compiler: it was installed without an extra.",

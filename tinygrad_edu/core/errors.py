@@ -82,8 +82,7 @@ BACKWARD_TWICE = (
 
 def modified(kind, shape, name, number, version, expected, anomaly):
     hint = ("Hint: the backtrace further above shows the operation that failed to compute its gradient. The variable "
-            "in "
-            "question was changed in there or anywhere later. Good luck!" if anomaly else
+            "in question was changed in there or anywhere later. Good luck!" if anomaly else
             "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
             "torch.autograd.set_detect_anomaly(True, check_nan=False).")
     origin = f", which is output {number} of {name}," if name else ""

@@ -11,6 +11,10 @@ Source: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function
 """
 from __future__ import annotations
 
+import functools
+import inspect
+import warnings
+
 from . import dtypes, errors, tape
 from .saved import refuse_inference, stale, version_of
 from .mode import mode, no_grad
@@ -113,8 +117,6 @@ def _fitting(grad, spec, name, i):
 
 def once_differentiable(backward):
     """Decorates a backward that is not itself differentiable: differentiating it again raises."""
-    import functools
-
     @functools.wraps(backward)
     def wrapper(ctx, *grads):
         with no_grad():
@@ -139,7 +141,6 @@ class Function(metaclass=_Meta):
     """Subclass it with static methods `forward` and `backward` (and optionally `setup_context`); use `.apply`."""
 
     def __init__(self, *args, **kwargs):
-        import warnings
         warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
                       "should invoke them on the class itself. Instantiating an autograd function will raise an error "
                       "in a future version of PyTorch.",
@@ -200,7 +201,6 @@ class Function(metaclass=_Meta):
 
 def _positional(forward, args, kwargs, skip):
     """Arguments given by name, or not at all, at their places: each counts as an input."""
-    import inspect
     signature = inspect.signature(forward)
     for name in kwargs:
         if name not in signature.parameters or signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:

@@ -4,7 +4,7 @@ Nothing in this file knows what a tensor, a backend or a number is. Strides coun
 """
 from __future__ import annotations
 
-from . import dtypes
+from . import dtypes, errors
 
 
 class Size(tuple):
@@ -162,7 +162,6 @@ def broadcast_shapes(a, b):
         m = a[-back] if back <= len(a) else 1
         n = b[-back] if back <= len(b) else 1
         if m != n and m != 1 and n != 1:
-            from . import errors
             raise errors.broadcast(a, b, max(len(a), len(b)) - back, m, n)
         out.append(n if m == 1 else m)
     return tuple(reversed(out))

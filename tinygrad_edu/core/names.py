@@ -18,8 +18,7 @@ def check_name(name):
         raise TypeError(f"names must be strings or None, but found {type(name).__name__}")
     if name is not None and not (name.isidentifier() and name.isascii()):
         raise RuntimeError("Invalid name: a valid identifier contains only digits, alphabetical characters, and/or "
-                           "underscore and starts "
-                           f"with a non-digit. got: '{name}'.")
+                           f"underscore and starts with a non-digit. got: '{name}'.")
 
 
 def validate(names, ndim):
@@ -29,8 +28,7 @@ def validate(names, ndim):
         check_name(name)
     if len(names) != ndim:
         raise RuntimeError(f"Number of names ({len(names)}) and number of dimensions in tensor ({ndim}) do not match. "
-                           "Attempted to create a "
-                           f"tensor with names {show(names)}")
+                           f"Attempted to create a tensor with names {show(names)}")
     given = [n for n in names if n is not None]
     if len(set(given)) != len(given):
         raise RuntimeError(f"Cannot construct a tensor with duplicate names. Got names: {show(names)}.")
@@ -49,8 +47,7 @@ def dim_index(names, name):
 def unify_one(a, b, first, second, action="broadcast"):
     if a is not None and b is not None and a != b:
         raise RuntimeError(f"Error when attempting to {action} dims {show(first)} and dims {show(second)}: dim '{a}' "
-                           f"and dim '{b}' are at "
-                           "the same position from the right but do not match.")
+                           f"and dim '{b}' are at the same position from the right but do not match.")
     return a if b is None else b
 
 
@@ -58,8 +55,7 @@ def _misaligned(name, names, others, back, first, second, action):
     """A name matched with None must not stand elsewhere on the other side."""
     if name is not None and name in others and len(others) - others.index(name) != back:
         raise RuntimeError(f"Misaligned dims when attempting to {action} dims {show(first)} and dims {show(second)}: "
-                           f"dim '{name}' appears in "
-                           "a different position from the right across both lists.")
+                           f"dim '{name}' appears in a different position from the right across both lists.")
 
 
 def unify(first, second, action="broadcast"):
@@ -107,10 +103,9 @@ def matmul(first, second):
                                       (first[-2:], second[:-2], "first", "second")):
         if any(n is not None and n in other for n in mine):
             raise RuntimeError(f"Misaligned dims when batch matrix multiplying Tensor{show(first)} and "
-                               f"Tensor{show(second)}: there is overlap "
-                               f"between the feature dims of the {feature} tensor ({show(mine)}) and the batch dims of "
-                               f"the {who} tensor "
-                               f"({show(other)}). Please ensure batch dims are not present in the feature dims.")
+                               f"Tensor{show(second)}: there is overlap between the feature dims of the {feature} "
+                               f"tensor ({show(mine)}) and the batch dims of the {who} tensor ({show(other)}). Please "
+                               "ensure batch dims are not present in the feature dims.")
     out = batch + rows + columns
     _no_duplicates(out, first, second)
     return tidy(out)
@@ -120,24 +115,22 @@ def _no_duplicates(out, first, second):
     given = [n for n in out if n is not None]
     if len(set(given)) != len(given):
         raise RuntimeError(f"Matrix multiplying Tensor{show(first)} with Tensor{show(second)} would produce output "
-                           "tensor with duplicate names "
-                           f"{show(out)}. Please rename the input tensors with `Tensor.rename` to prevent this.")
+                           f"tensor with duplicate names {show(out)}. Please rename the input tensors with "
+                           "`Tensor.rename` to prevent this.")
 
 
 def check_inplace(mine, result):
     """Whether a result may be written into a tensor with these names (None: it has none and takes them)."""
     if mine is not None and mine != result:
         raise RuntimeError(f"Name mismatch: specified out tensor with names {show(mine)} are not the same as the "
-                           "computed output names "
-                           f"{show(result or (None,) * len(mine))}. Please rename the out tensor's dims with "
-                           "`Tensor.rename`.")
+                           f"computed output names {show(result or (None,) * len(mine))}. Please rename the out "
+                           "tensor's dims with `Tensor.rename`.")
 
 
 def refuse(op):
     """The sentence of an operation without a rule."""
     return (f"aten::{op} is not yet supported with named tensors. Please drop names via `tensor = "
-            "tensor.rename(None)`, call the op with an "
-            "unnamed tensor, and set names on the result of the operation.")
+            "tensor.rename(None)`, call the op with an unnamed tensor, and set names on the result of the operation.")
 
 
 def _is_ellipsis(name):
@@ -149,8 +142,7 @@ def fill_ellipsis(names, fill, function):
     places = [i for i, n in enumerate(names) if _is_ellipsis(n)]
     if len(places) > 1:
         raise RuntimeError(f"{function}: More than one Ellipsis ('...') found in names ({list(names)}). This function "
-                           "supports up to one "
-                           "Ellipsis.")
+                           "supports up to one Ellipsis.")
     if not places:
         return tuple(names)
     at = places[0]
@@ -166,14 +158,13 @@ def rename(old, args, kwargs):
     """What `rename(*args, **kwargs)` makes of the names `old` (None: none at all)."""
     if args and kwargs:
         raise RuntimeError("rename: This function takes either positional args or keyword args, but not both. Use "
-                           "tensor.rename(*names) to "
-                           "rename dims by position and tensor.rename(**rename_map) to rename by name.")
+                           "tensor.rename(*names) to rename dims by position and tensor.rename(**rename_map) to rename "
+                           "by name.")
     if kwargs:
         for name in kwargs:
             if name not in old:
                 raise RuntimeError(f"rename: Tried to rename dim '{name}' to dim '{kwargs[name]}' in Tensor{show(old)} "
-                                   f"but dim '{name}' does "
-                                   "not exist")
+                                   f"but dim '{name}' does not exist")
         return validate([kwargs.get(n, n) for n in old], len(old))
     if args == (None,):
         return None
@@ -207,16 +198,14 @@ def alignment(old, wanted, function="align_to"):
     for name in old:
         if name is None and not any(map(_is_ellipsis, wanted)):
             raise RuntimeError(f"{function}: input tensor must have named dims, got Tensor{show(old)}: give every "
-                               "dimension a name with "
-                               "`refine_names` first")
+                               "dimension a name with `refine_names` first")
     for name in wanted:
         if name is None:
             raise RuntimeError(f"{function}: all names in the target order must be given, got None")
     rest = [i for i, n in enumerate(old) if n is None or n not in wanted]
     if rest and not any(map(_is_ellipsis, wanted)):
         raise RuntimeError(f"{function}: Cannot find dim '{old[rest[0]]}' of Tensor{show(old)} in the target order "
-                           f"{show(wanted)}: every "
-                           "dimension of the input needs a place")
+                           f"{show(wanted)}: every dimension of the input needs a place")
     places, names = [], []
     for name in wanted:
         if _is_ellipsis(name):

@@ -7,6 +7,7 @@ and a hash by identity.
 from __future__ import annotations
 
 import itertools
+import warnings
 from heapq import heappop, heappush
 
 from .mode import mode
@@ -350,7 +351,6 @@ def explain(node, error):
     """Anomaly mode: where in the forward pass the failing operation was called."""
     trace = getattr(node, "trace", None)
     if trace:
-        import warnings
         warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n"
                       f"{trace}", stacklevel=4)
 

@@ -125,8 +125,7 @@ class Tensor(OnTape):
             return self.detach().cpu()._array
         if not self._spec.backend.native:
             raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the "
-                            "tensor to "
-                            "host memory first.")
+                            "tensor to host memory first.")
         if mode.grad and self.requires_grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         self._storage                              # noqa: B018  (numpy may write: the memory is shared from now on)
@@ -245,11 +244,10 @@ class Tensor(OnTape):
         """Take this tensor off the tape, in place."""
         if self._base is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
-                               "DistributedDataParallel (DDP) for "
-                               "training, and gradient_as_bucket_view is set as True, gradients are views of DDP "
-                               "buckets, and hence "
-                               "detach_() cannot be called on these gradients. To fix this error, please refer to the "
-                               "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.")
+                               "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+                               "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+                               "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function "
+                               "in torch/optim/optimizer.py as the solution.")
         self._edge, self._requires_grad = None, False
         return self
 
@@ -266,8 +264,9 @@ class Tensor(OnTape):
     def __deepcopy__(self, memo):
         if not self.is_leaf:
             raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
-                               "protocol at the moment.  If you were attempting to deepcopy a module, this may be because of a "
-                               "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001\n"
+                               "protocol at the moment.  If you were attempting to deepcopy a module, this may be "
+                               "because of a torch.nn.utils.weight_norm usage, see "
+                               "https://github.com/pytorch/pytorch/pull/103001\n"
                                "  x.detach().clone() makes a leaf of its own")
         spec = self._spec
         out = memo[id(self)] = _rebuilt(copy.deepcopy(self._storage, memo), spec.dtype, spec.shape, spec.strides,

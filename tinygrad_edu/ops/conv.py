@@ -167,8 +167,8 @@ def check_dtypes(input, weight, bias, transposed):
         if transposed:
             if weight.dtype is input.dtype:
                 raise RuntimeError(f"Input type (torch.{input.dtype.legacy_name}Tensor) and bias type "
-                                   f"(torch.{bias.dtype.legacy_name}Tensor) "
-                                   "should be the same or input should be a MKLDNN tensor and bias is a dense tensor")
+                                   f"(torch.{bias.dtype.legacy_name}Tensor) should be the same or input should be a "
+                                   "MKLDNN tensor and bias is a dense tensor")
         else:
             raise RuntimeError(f"Input type ({c_name(input)}) and bias type ({c_name(bias)}) should be the same")
     if weight.dtype is not input.dtype:
@@ -335,8 +335,8 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
         told = ", ".join(f"{n}=({a}, {b})" for n, (a, b) in (("kernel_size", kernel), ("dilation", dilation),
                                                              ("padding", padding)))
         raise RuntimeError(f"Given input with spatial size ({input.shape[-2]}, {input.shape[-1]}), {told}, calculated "
-                           "shape of the array of "
-                           f"sliding blocks as ({places[0]}, {places[1]}), but its components must be at least one.")
+                           f"shape of the array of sliding blocks as ({places[0]}, {places[1]}), but its components "
+                           "must be at least one.")
     refuse_integers(input, "im2col_out_cpu")
     x = input.unsqueeze(0) if input.ndim == 3 else input
     out = Im2Col.call(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation)

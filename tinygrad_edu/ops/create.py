@@ -78,8 +78,7 @@ def invalid(name, args, *signatures, **keywords):
     got = [type(a).__name__ for a in args]
     got += [f"{key}={'torch.dtype' if type(v) is dtypes.dtype else type(v).__name__}" for key, v in keywords.items()]
     return TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(got)}), but expected "
-                     f"one "
-                     "of:\n" + "\n".join(f" * ({signature})" for signature in signatures))
+                     "one of:\n" + "\n".join(f" * ({signature})" for signature in signatures))
 
 
 def number(x, name, argument, place):
@@ -280,8 +279,7 @@ def _linspace(name, start, end, steps, dtype):
     for word, value in (("start", start), ("end", end)):
         if isinstance(value, Tensor) and value.ndim:
             raise RuntimeError(f"{name} only supports 0-dimension{'al' if name == 'linspace' else ''} start and end "
-                               f"tensors, but got {word} "
-                               f"with {value.ndim} dimension(s).")
+                               f"tensors, but got {word} with {value.ndim} dimension(s).")
     start, end = number(start, name, "start", 1), number(end, name, "end", 2)
     if not isinstance(steps, (int, np.integer)):
         raise invalid(name, (start, end) if steps is None else (start, end, steps),

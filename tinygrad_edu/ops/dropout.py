@@ -65,28 +65,23 @@ def _channel_dropout(dims):
         _check_p(p)
         if input.ndim not in (batched - 1, batched):
             told = (f"{name}: Expected {batched - 1}D or {batched}D input, but received a {input.ndim}D input. Note "
-                    f"that {name} exists to "
-                    f"provide channel-wise dropout on inputs with {dims} spatial dimension{'s' if dims > 1 else ''}, "
-                    f"a channel dimension, "
-                    f"and an optional batch dimension (i.e. {batched - 1}D or {batched}D inputs).")
+                    f"that {name} exists to provide channel-wise dropout on inputs with {dims} spatial "
+                    f"dimension{'s' if dims > 1 else ''}, a channel dimension, and an optional batch dimension (i.e. "
+                    f"{batched - 1}D or {batched}D inputs).")
             if dims == 1:
                 raise RuntimeError(told)
             warnings.warn(f"{name}: Received a {input.ndim}-D input to {name}, which is deprecated and will result in "
-                          f"an error in a future "
-                          "release. To retain the behavior and silence this warning, please use dropout instead. Note "
-                          "that "
-                          f"{name} exists to provide channel-wise dropout on inputs with {dims} spatial dimensions, a "
-                          f"channel dimension, "
-                          f"and an optional batch dimension (i.e. {batched - 1}D or {batched}D inputs).", UserWarning,
+                          "an error in a future release. To retain the behavior and silence this warning, please use "
+                          f"dropout instead. Note that {name} exists to provide channel-wise dropout on inputs with "
+                          f"{dims} spatial dimensions, a channel dimension, and an optional batch dimension (i.e. "
+                          f"{batched - 1}D or {batched}D inputs).", UserWarning,
                           stacklevel=2)
         if dims == 2 and input.ndim == 3:
             warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
-                          "behavior is desired - "
-                          "input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will "
-                          "change in a future "
-                          "release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To "
-                          "maintain the 1D "
-                          "channel-wise dropout behavior, please switch to using dropout1d instead.", UserWarning,
+                          "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel dim. "
+                          "This behavior will change in a future release to interpret the input as one without a batch "
+                          "dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise dropout behavior, please "
+                          "switch to using dropout1d instead.", UserWarning,
                           stacklevel=2)
         alone = dims != 2 and input.ndim == batched - 1              # no batch; dropout2d takes it for (N, C, L)
         if alone:

@@ -120,9 +120,8 @@ def check_sizes(operands, terms):
             if size != 1 and before not in (1, size):
                 if isinstance(label, tuple):
                     raise RuntimeError(f"einsum(): dimension {list(term).index(label)} covered by ellipsis in operand "
-                                       f"{number}has size "
-                                       f"{size} which does not broadcast with previously seen ellipsis with size "
-                                       f"{before} for the respective dimension")
+                                       f"{number}has size {size} which does not broadcast with previously seen "
+                                       f"ellipsis with size {before} for the respective dimension")
                 raise RuntimeError(f"einsum(): subscript {label} has size {size} for operand {number} which does not "
                                    f"broadcast with previously seen size {before}")
             seen[label] = size if before == 1 else before
@@ -337,8 +336,8 @@ def multi_dot(tensors):
 def chain_matmul(*matrices):
     """`linalg.multi_dot` of matrices, under its old name."""
     warnings.warn("torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use "
-                  "torch.linalg.multi_dot instead, "
-                  "which accepts a list of two or more tensors rather than multiple parameters.", UserWarning,
+                  "torch.linalg.multi_dot instead, which accepts a list of two or more tensors rather than multiple "
+                  "parameters.", UserWarning,
                   stacklevel=2)
     if len(matrices) == 1 and not isinstance(matrices[0], Tensor):
         matrices = matrices[0]
@@ -409,10 +408,9 @@ def _cross(input, other, dim=None):
     """The vector product along `dim`, or along the first dimension with three elements."""
     check_tensors("cross", input=input, other=other)
     if dim is None:
-        warnings.warn("Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim "
-                      "explicitly or simply use "
-                      "torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross in "
-                      "a future release.",
+        warnings.warn("Using torch.cross without specifying the dim arg is deprecated.\n"
+                      "Please either pass the dim explicitly or simply use torch.linalg.cross.\n"
+                      "The default value of dim will change to agree with that of linalg.cross in a future release.",
                       UserWarning, stacklevel=2)
         if input.ndim == other.ndim:
             dim = next((d for d, size in enumerate(input.shape) if size == 3), None)

@@ -19,8 +19,8 @@ def expand(input, *sizes, implicit=False):
     lead = len(sizes) - input.ndim
     if lead < 0:
         raise RuntimeError(f"expand({input.type()}{{{list(spec.shape)}}}, size={list(sizes)}): the number of sizes "
-                           f"provided ({len(sizes)}) must be "
-                           f"greater or equal to the number of dimensions in the tensor ({input.ndim})")
+                           f"provided ({len(sizes)}) must be greater or equal to the number of dimensions in the "
+                           f"tensor ({input.ndim})")
     shape = list(sizes)
     for d, size in reversed(list(enumerate(sizes))):
         mine = spec.shape[d - lead] if d >= lead else None
@@ -31,8 +31,8 @@ def expand(input, *sizes, implicit=False):
             shape[d] = mine
         elif mine is not None and mine != size and mine != 1:
             raise RuntimeError(f"The expanded size of the tensor ({size}) must match the existing size ({mine}) at "
-                               f"non-singleton dimension {d}.  "
-                               f"Target sizes: {list(sizes)}.  Tensor sizes: {list(spec.shape)}")
+                               f"non-singleton dimension {d}.  Target sizes: {list(sizes)}.  Tensor sizes: "
+                               f"{list(spec.shape)}")
     strides = _expanded_strides(spec, shape)
     return Expand.of(input, shape, strides, None, None if spec.names is None else (None,) * lead + spec.names)
 
@@ -81,8 +81,8 @@ def broadcast_shapes(*shapes):
                 result[-back] = size
             elif size not in (1, result[-back]):
                 raise RuntimeError(f"Attempting to broadcast a dimension of length {size} at {-back}! Mismatching "
-                                   "argument at index "
-                                   f"{number} had {shape}; but expected shape should be broadcastable to {result}")
+                                   f"argument at index {number} had {shape}; but expected shape should be "
+                                   f"broadcastable to {result}")
     return layout.Size(result)
 
 

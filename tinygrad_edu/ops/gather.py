@@ -75,8 +75,7 @@ def gather(input, dim, index, *, sparse_grad=False):
         for d in range(input.ndim):
             if d != dim and index.shape[d] > input.shape[d]:
                 raise RuntimeError(f"Size does not match at dimension {d} expected index {list(index.shape)} to be no "
-                                   "larger than self "
-                                   f"{list(input.shape)} apart from dimension {dim}")
+                                   f"larger than self {list(input.shape)} apart from dimension {dim}")
         check_index(index, dim, input.shape[dim] if input.ndim else 1)
     return Gather.call(input, index, dim=dim)
 
@@ -99,8 +98,7 @@ def take_along_dim(input, indices, dim=None):
         return gather(reshape(input, -1), 0, reshape(indices, -1))
     if input.ndim != indices.ndim:
         raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but "
-                           "got "
-                           f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
+                           f"got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
     dim = dim_of(input, dim)
     n, m = input.shape[dim], indices.shape[dim]
     common = layout.broadcast_shapes(input.shape[:dim] + (m,) + input.shape[dim + 1:], indices.shape)

@@ -52,8 +52,7 @@ class Generator:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state.numel() != STATE.itemsize:
             raise RuntimeError(f"Expected a CPUGeneratorImplState of size {STATE.itemsize} but found the input RNG "
-                               f"state size to be "
-                               f"{new_state.numel()}")
+                               f"state size to be {new_state.numel()}")
         self._stream.set_state(new_state._host().tobytes())
         return self
 

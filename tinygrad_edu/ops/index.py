@@ -99,8 +99,7 @@ def look(x, key, writing=False):
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         if not x.ndim and not key:
             raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in "
-                             "C++ to convert a "
-                             "0-dim tensor to a number")
+                             "C++ to convert a 0-dim tensor to a number")
         return _select(x, 0, key, 0), (), ()
     if isinstance(key, slice) and not x.ndim:
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
@@ -141,10 +140,9 @@ def _as_tuple(key):
         return (key,)
     if any(k is None or k is Ellipsis or isinstance(k, (slice, list, tuple, range, Tensor, np.ndarray)) for k in key):
         warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
-                      "pytorch 2.9; use "
-                      "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
-                      "x[torch.tensor(seq)], which "
-                      "will result either in an error or a different result", UserWarning, stacklevel=5)
+                      "pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as "
+                      "tensor index, x[torch.tensor(seq)], which will result either in an error or a different "
+                      "result", UserWarning, stacklevel=5)
         return tuple(key)
     return (key,)
 
@@ -250,15 +248,13 @@ def check_mask(mask, x, dim):
     if mask.shape != x.shape[dim:dim + mask.ndim]:
         wrong = next(j for j in range(mask.ndim) if mask.shape[j:j + 1] != x.shape[dim + j:dim + j + 1])
         raise IndexError(f"The shape of the mask {list(mask.shape)} at index {wrong} does not match the shape of the "
-                         "indexed tensor "
-                         f"{list(x.shape)} at index {dim + wrong}")
+                         f"indexed tensor {list(x.shape)} at index {dim + wrong}")
 
 
 def check_fits(values, shape):
     if errors.fits(tuple(values.shape), shape) != shape:
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
-                           "indexing result of shape "
-                           f"{list(shape)}")
+                           f"indexing result of shape {list(shape)}")
 
 
 def check_bounds(host, dim, size):
@@ -313,10 +309,11 @@ Tensor.__setitem__ = _setitem
 @export("._index_put", inplace=True)
 def _index_put(x, indices, places, values, accumulate=False):
     indices, _ = prepare(x, indices, places, values)
+    if not values.ndim and not accumulate and len(indices) == 1 and indices[0].dtype is dtypes.bool_:
+        values = values.to(x.dtype)                # torch fills a mask with one number of any type
     if values.dtype is not x.dtype:
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {x.dtype.legacy_name} for "
-                           "the destination and "
-                           f"{values.dtype.legacy_name} for the source.")
+                           f"the destination and {values.dtype.legacy_name} for the source.")
     if values._spec.backend is not x._spec.backend and not values.ndim:
         values = values.to(x.device)
     return put(x, indices, places, values, accumulate)

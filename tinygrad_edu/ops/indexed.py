@@ -68,8 +68,7 @@ def index_add(input, dim, index, source, *, alpha=1):
     dim = dim_of(input, dim)
     if index.ndim > 1:
         raise IndexError(f"index_add_(): Index is supposed to be a vector, but got dim: {index.ndim} with type: "
-                         f"{index.dtype.legacy_name} "
-                         f"and size: {list(index.shape)}")
+                         f"{index.dtype.legacy_name} and size: {list(index.shape)}")
     if index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"index_add_(): Expected dtype int32/int64 for index but got: {index.dtype.legacy_name}")
     if source.dtype is not input.dtype:
@@ -81,8 +80,7 @@ def index_add(input, dim, index, source, *, alpha=1):
                            f"({length}), for dim: {dim}")
     if input.ndim and source.ndim and without(input.shape, dim) != without(source.shape, dim):
         raise RuntimeError("source tensor shape must match self tensor shape, excluding the specified dimension. Got "
-                           "self.shape = "
-                           f"{list(input.shape)} source.shape = {list(source.shape)}")
+                           f"self.shape = {list(input.shape)} source.shape = {list(source.shape)}")
     check_index(index, dim, input.shape[dim] if input.ndim else 1)
     return IndexAdd.call(input, vector(index), source, dim=dim, alpha=number_as(alpha, input.dtype))
 
@@ -104,20 +102,17 @@ def index_copy(input, dim, index, source):
     if not source.ndim and index.numel() != 1:
         raise IndexError(f"index_copy_(): When source is scalar, index should have one element (got {index.numel()})")
     if source.ndim != input.ndim and source.ndim and input.ndim:
-        raise IndexError("index_copy_(): When source and destination are not scalars, their dimensionality must "
-                         "match. Source dimensionality "
-                         f"({source.ndim}), destination dimensionality ({input.ndim})")
+        raise IndexError("index_copy_(): When source and destination are not scalars, their dimensionality must match. "
+                         f"Source dimensionality ({source.ndim}), destination dimensionality ({input.ndim})")
     if index.dtype is not dtypes.int64:
         raise RuntimeError(f"index_copy_(): Expected a long tensor for index, but got {index.dtype.legacy_name}")
     if source.dtype is not input.dtype:
         raise RuntimeError("index_copy_(): self and source expected to have the same dtype, but got (self) "
-                           f"{input.dtype.legacy_name} and (source) "
-                           f"{source.dtype.legacy_name}")
+                           f"{input.dtype.legacy_name} and (source) {source.dtype.legacy_name}")
     mine, other = without(input.shape, dim), without(source.shape, dim)
     if mine != other:
         raise RuntimeError("index_copy_(): Source/destination tensor must have same slice shapes. Destination slice "
-                           "shape: "
-                           f"{' '.join(map(str, mine))} at dimension {dim} and source slice shape: "
+                           f"shape: {' '.join(map(str, mine))} at dimension {dim} and source slice shape: "
                            f"{' '.join(map(str, other))} at dimension 0.")
     if source.ndim and index.numel() != source.shape[dim]:
         raise IndexError(f"index_copy_(): Number of indices ({index.numel()}) should be equal to source.size(dim) "
@@ -204,12 +199,10 @@ def put(input, index, source, accumulate=False):
     """`input` with `source` written (or added) at places of the flattened `input`."""
     if source.dtype is not input.dtype:
         raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
-                           f"{input.dtype.legacy_name} and "
-                           f"source.dtype = {source.dtype.legacy_name}")
+                           f"{input.dtype.legacy_name} and source.dtype = {source.dtype.legacy_name}")
     if source.numel() != index.numel():
         raise IndexError("put_(): Expected source and index to have the same number of elements, but got "
-                         f"source.numel() = {source.numel()}, "
-                         f"index.numel() = {index.numel()}")
+                         f"source.numel() = {source.numel()}, index.numel() = {index.numel()}")
     _check_places("put_", input, index)
     return Put.call(input, index, source, accumulate=accumulate)
 

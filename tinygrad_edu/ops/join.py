@@ -91,8 +91,7 @@ def cat(tensors, dim=0):
         for d, (mine, other) in enumerate(zip(first.shape, x.shape)):
             if d != dim and mine != other:
                 raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {mine} but "
-                                   f"got size {other} for "
-                                   f"tensor number {place} in the list.")
+                                   f"got size {other} for tensor number {place} in the list.")
         size += x.shape[dim]
     shape = first.shape[:dim] + (size,) + first.shape[dim + 1:]
     strides, windows, start = layout.contiguous_strides(shape), [], 0

@@ -41,8 +41,8 @@ def reduced(values, reduction):
 def warn_of_sizes(input, target):
     if target.shape != input.shape:
         warnings.warn(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
-                      "will likely lead "
-                      "to incorrect results due to broadcasting. Please ensure they have the same size.", UserWarning,
+                      "will likely lead to incorrect results due to broadcasting. Please ensure they have the same "
+                      "size.", UserWarning,
                       stacklevel=3)
 
 
@@ -242,8 +242,8 @@ def check_weight(weight, input):
     for back, (size, wanted) in enumerate(zip(reversed(weight.shape), reversed(input.shape)), 1):
         if size not in (1, wanted):
             raise RuntimeError(f"Attempting to broadcast a dimension of length {size} at -{back}! Mismatching argument "
-                               "at index 1 had "
-                               f"{weight.shape}; but expected shape should be broadcastable to {list(input.shape)}")
+                               f"at index 1 had {weight.shape}; but expected shape should be broadcastable to "
+                               f"{list(input.shape)}")
 
 
 class BinaryCrossEntropyWithLogits(Loss):
@@ -303,9 +303,9 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
         reduction = reduction_of(reduction, size_average, reduce)
     if reduction == "mean":
         warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support "
-                      "size.'batchmean' divides only by the "
-                      "batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
-                      "same as 'batchmean' in the next major release.", UserWarning, stacklevel=2)
+                      "size.'batchmean' divides only by the batch size, and aligns with the KL div math "
+                      "definition.'mean' will be changed to behave the same as 'batchmean' in the next major "
+                      "release.", UserWarning, stacklevel=2)
     if not input.is_floating_point() or not target.is_floating_point():
         raise RuntimeError("kl_div: Integral inputs not supported.")
     kind = "sum" if reduction == "batchmean" else reduction_of(reduction)

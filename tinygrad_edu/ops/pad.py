@@ -165,8 +165,8 @@ def wrong_count(space, given, sized):
     what, letter = ("output size", "o") if sized else ("scale_factor", "s")
     return ValueError(f"Input and {'output' if sized else what} must have the same number of spatial dimensions, but "
                       f"got input with spatial dimensions of {list(space)} and {what} of {given}. Please provide input "
-                      "tensor in (N, C, d1, d2, ...,dK) format and "
-                      f"{what} in ({letter}1, {letter}2, ...,{letter}K) format.")
+                      f"tensor in (N, C, d1, d2, ...,dK) format and {what} in ({letter}1, {letter}2, ...,{letter}K) "
+                      "format.")
 
 
 @export("nn.functional.interpolate", out=False)
@@ -193,9 +193,8 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
         raise wrong_count(space, given, size is not None)
     if mode not in SPACES or input.ndim not in (3, 4, 5):
         raise NotImplementedError(f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for "
-                                  "the modes: nearest | "
-                                  "linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got "
-                                  f"{mode})")
+                                  "the modes: nearest | linear | bilinear | bicubic | trilinear | lanczos | area | "
+                                  f"nearest-exact (got {mode})")
     if input.ndim not in SPACES[mode]:
         raise NotImplementedError(f"Got {input.ndim}D input, but {mode} mode needs {SPACES[mode][0]}D input")
     if input.dtype.name != "uint8" or not mode.startswith("nearest"):

@@ -61,8 +61,7 @@ def uniform_(input, from_=0.0, to=1.0, *, generator=None, **keyword):
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     if high - low > largest:
         raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dtype.legacy_name}>::max(), but found "
-                           f"to={high:g} and "
-                           f"from={low:g} which result in to-from to exceed the limit")
+                           f"to={high:g} and from={low:g} which result in to-from to exceed the limit")
     stream, kind = stream_of(generator, "uniform_"), kind_of(dtype)
 
     def draw(count, one_by_one):
@@ -91,8 +90,7 @@ def exponential_(input, lambd=1.0, *, generator=None):
     """Fill with waiting times of rate `lambd`."""
     if input.dtype.category != dtypes.FLOATING:
         raise RuntimeError("Exponential distribution is a continuous probability distribution. dtype must be a "
-                           "floating point but you "
-                           f"specified {input.dtype.legacy_name}")
+                           f"floating point but you specified {input.dtype.legacy_name}")
     if not lambd > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
     stream = stream_of(generator, "exponential_")
@@ -159,10 +157,9 @@ def exact_bounds(low, high, dtype):
         if not -exact <= value <= exact:
             digits = DIGITS[dtype.name]
             warnings.warn(f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations "
-                          f"{C_NAMES[dtype.name]} can "
-                          "support discrete uniform distribution only within this range. This warning will become an "
-                          "error in version "
-                          "1.7 release, please fix the code in advance", UserWarning, stacklevel=5)
+                          f"{C_NAMES[dtype.name]} can support discrete uniform distribution only within this range. "
+                          "This warning will become an error in version 1.7 release, please fix the code in "
+                          "advance", UserWarning, stacklevel=5)
     held = lambda value: int(dtype.numpy.type(value))
     step = lambda value: 2 ** max(abs(value).bit_length() - DIGITS[dtype.name], 0)
     low = held(low + 1) + step(low + 1) if held(low + 1) < low else low
@@ -335,8 +332,8 @@ def check_probabilities(p):
     host = p._host()
     if not ((host >= 0) & (host <= 1)).all():
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
-                           "improved?  If so, "
-                           "please report an enhancement request to PyTorch.)\n  a probability lies outside [0, 1]")
+                           "improved?  If so, please report an enhancement request to PyTorch.)\n"
+                           "  a probability lies outside [0, 1]")
 
 
 @export("bernoulli")

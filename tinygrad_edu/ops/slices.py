@@ -209,8 +209,8 @@ def as_strided(input, size, stride, storage_offset=None):
     if need > len(have):
         unit = input.dtype.itemsize
         raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
-                           f"itemsize {unit} requiring a "
-                           f"storage size of {need * unit} are out of bounds for storage of size {len(have) * unit}")
+                           f"itemsize {unit} requiring a storage size of {need * unit} are out of bounds for storage "
+                           f"of size {len(have) * unit}")
     return AsStrided.of(input, size, stride, offset, geometry=(size, stride, offset),
                         own=(input._spec.strides, input._offset))
 

@@ -9,7 +9,7 @@ import warnings
 
 from ..core import errors, layout
 from ..core.export import export, inplace_twins
-from ..core.mode import mode
+from ..core.mode import mode, set_grad_enabled
 from ..core.storage import Storage
 from ..core.tape import Node
 from ..core.tensor import Tensor, copy_of, from_storage, receiver, strided_spec
@@ -174,14 +174,16 @@ TWIN_NODES = {"SqueezeBackward0": "SqueezeBackward3", "SqueezeBackward1": "Squee
 def _geometry_twin(name, view):
     """unsqueeze_, t_ and their like: the same tensor looks at its storage another way."""
     def method(self, *args, **kwargs):
-        recording = check_writable(self, (), overlapping=True)
-        made = view(self, *args, **kwargs)
+        check_writable(self, (), overlapping=True)
+        followed = self._edge is not None          # under no_grad, too: gradients that come back have the new shape
+        with set_grad_enabled(followed or mode.grad):
+            made = view(self, *args, **kwargs)
         edge = made._edge
         plain = self._base is None and made._spec.contiguous and made._spec.names is None
         self._array, self._offset = made._array, made._offset
         self._spec = layout.spec(made.dtype, made.shape, made._spec.backend) if plain else made._spec
         self._storage.version += 1
-        if recording:
+        if edge is not None:
             edge.__class__ = twin_node(type(edge))
             move_edge(self, edge)
             self._edge_version = self._storage.version

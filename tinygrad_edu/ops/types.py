@@ -68,8 +68,8 @@ TENSOR_TYPES = {f"{dtype.legacy_name}Tensor": _tensor_type(dtype) for dtype in l
 def set_default_tensor_type(t):
     """The old way to say `set_default_dtype`."""
     warnings.warn("torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use "
-                  "torch.set_default_dtype() and "
-                  "torch.set_default_device() as alternatives.", UserWarning, stacklevel=2)
+                  "torch.set_default_dtype() and torch.set_default_device() as "
+                  "alternatives.", UserWarning, stacklevel=2)
     if isinstance(t, str):
         t = TENSOR_TYPES.get(t.removeprefix("torch."), t)
     if not isinstance(t, _TensorType):

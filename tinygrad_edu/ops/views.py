@@ -5,6 +5,8 @@ that works out the integers. Nothing is saved: a graph of views can be walked tw
 """
 from __future__ import annotations
 
+import warnings
+
 from ..core import dtypes, layout, names, tape
 from ..core.export import export
 from ..core.op import Op, parameters_of
@@ -122,8 +124,7 @@ def view(input, *shape, dtype=None):
     strides = layout.view_strides(spec.shape, spec.strides, shape)
     if strides is None:
         raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension "
-                           "spans across two "
-                           "contiguous subspaces). Use .reshape(...) instead.")
+                           "spans across two contiguous subspaces). Use .reshape(...) instead.")
     return Reshape.of(input, shape, strides)
 
 
@@ -241,10 +242,9 @@ def permute(input, *dims):
     """Dimensions in the order `dims`."""
     dims = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     if len(dims) != input.ndim:
-        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length "
-                           "of the desired "
-                           f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = "
-                           f"{len(dims)}")
+        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
+                           f"the desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to "
+                           f"len(dims) = {len(dims)}")
     dims = tuple(dim_of(input, d) for d in dims)
     if len(set(dims)) != len(dims):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -290,8 +290,7 @@ def movedim(input, source, destination):
     destination = (destination,) if isinstance(destination, (int, str)) else tuple(destination)
     if len(source) != len(destination):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain "
-                           "the same number of "
-                           f"dims as destination ({list(destination)} dims)")
+                           f"the same number of dims as destination ({list(destination)} dims)")
     given = {"source": source, "destination": destination}
     source, destination = [dim_of(input, d) for d in source], [dim_of(input, d) for d in destination]
     for which, dims in (("source", source), ("destination", destination)):
@@ -306,12 +305,10 @@ def movedim(input, source, destination):
 
 def _T(x):
     if x.ndim not in (0, 2):
-        import warnings
         warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and "
-                      "it will throw an error "
-                      "in a future release. Consider `x.mT` to transpose batches of matrices or "
-                      "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` "
-                      "to reverse the dimensions of a tensor.", UserWarning, stacklevel=2)
+                      "it will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
+                      "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a "
+                      "tensor.", UserWarning, stacklevel=2)
     return permute(x, *range(x.ndim)[::-1]) if x.ndim != 2 else permute(x, 1, 0)
 
 

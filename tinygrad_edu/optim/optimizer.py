@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 
 from ..backends.cpu import QUIET, enter, leave
-from ..core import dtypes
+from ..core import dtypes, errors, layout
 from ..core.leaf import kind_of
 from ..core.mode import enable_grad, no_grad
 from ..core.tensor import Tensor, copy_of, filled
@@ -210,6 +210,8 @@ class Optimizer:
         """Two scratch arrays for a parameter of that spec: as large as it is, or one block."""
         found = self._scratch.get(spec)
         if found is None:
+            if layout.overlaps(spec.shape, spec.strides):
+                raise RuntimeError(errors.OVERLAPPING)
             size, kind = spec.shape.numel(), spec.dtype.numpy
             shape = spec.shape if size <= BLOCK or not spec.contiguous else (BLOCK,)
             found = self._scratch[spec] = np.empty(shape, kind), np.empty(shape, kind)

@@ -28,8 +28,8 @@ def save(obj, f, pickle_module=pickle, pickle_protocol=2, _use_new_zipfile_seria
     if pickle_module is not pickle:
         raise RuntimeError("pickle_module can't be changed: tensors are pickled under torch's names, not by this")
     if not _use_new_zipfile_serialization:
-        raise RuntimeError("the format from before torch 1.6 can't be written: "
-                           "leave out _use_new_zipfile_serialization=False")
+        raise RuntimeError("the format from before torch 1.6 can't be written: leave out "
+                           "_use_new_zipfile_serialization=False")
     is_path = isinstance(f, (str, os.PathLike))
     if not is_path and not hasattr(f, "write"):
         raise AttributeError("expected 'f' to be string, path, or a file-like object with a 'write' attribute")

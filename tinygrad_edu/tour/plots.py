@@ -18,8 +18,7 @@ CAPTIONS = {
     "losses.png": ("Learning", "Adam is at the bottom after some 500 epochs, plain gradient descent still on its way "
                                "after 1,000."),
     "network.png": ("A network", "Eight tanh units bend the line. Nine points to learn from, two (rings) that the "
-                                 "network never saw: "
-                                 "where it bends away from those, it overfits."),
+                                 "network never saw: where it bends away from those, it overfits."),
     "validation.png": ("Training and validation", "The loss on the two readings kept aside shows what the training "
                                                   "loss does not."),
 }

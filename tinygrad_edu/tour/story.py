@@ -21,8 +21,7 @@ def tensors(tell):
 def views(tell):
     tell.title("2. Views and storage")
     tell.say("The numbers lie in a flat storage. A view is a shape, strides and an offset over it: no number moves, so "
-             "writing "
-             "through one is seen through all.")
+             "writing through one is seen through all.")
     tell.run("""
         points = torch.tensor([[4.0, 1.0], [5.0, 3.0], [2.0, 1.0]])
         points.stride(), points.t().stride()
@@ -72,8 +71,7 @@ def names(tell):
 def loading(tell):
     tell.title("6. Data")
     tell.say("A thermometer whose unit nobody remembers: `t_u` is what it shows, `t_c` degrees Celsius. A Dataset has "
-             "a length and "
-             "items; a DataLoader makes shuffled batches of them.")
+             "a length and items; a DataLoader makes shuffled batches of them.")
     tell.run("""
         t_c = torch.tensor([0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0])
         t_u = torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4])

@@ -21,10 +21,6 @@ def pair(x):
     return tuple(x) if isinstance(x, (tuple, list)) else (x, x)
 
 
-def quadruple(x):
-    return tuple(x) if isinstance(x, (tuple, list)) else (x,) * 4
-
-
 def reset_weight_and_bias(weight, bias):
     """The default of linear and convolutional layers: both uniform on +-1 / sqrt(fan_in), the weight drawn first."""
     init.kaiming_uniform_(weight, a=math.sqrt(5))
