@@ -58,6 +58,15 @@ REFUSED = [
     (lambda: F.pad(ones(2, 3), (3, 1), mode="reflect"), RuntimeError, "Argument #4: Padding size should be less than "
                                                                       "the corresponding "
      "input dimension, but got: padding (3, 1) at dimension 1 of input [2, 3]"),
+    (lambda: F.pad(ones(1, 1, 3), (-2, -2), mode="circular"), RuntimeError,
+     "Negative padding value is resulting in an empty dimension"),
+    (lambda: F.interpolate(ones(1, 1, 4, 4), size=2, antialias=True), ValueError,
+     "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"),
+    (lambda: F.interpolate(ones(1, 1, 4, 4), size=2, mode="bilinear", antialias=True), NotImplementedError,
+     "interpolate(mode='bilinear', antialias=True) is not supported: the modes are nearest, nearest-exact, linear, "
+     "bilinear, trilinear, without antialias"),
+    (lambda: F.scaled_dot_product_attention(ones(2, 3, 3, 5), *[ones(2, 2, 6, 5)] * 2, enable_gqa=True), RuntimeError,
+     "Number of heads in key and value must divide the number of heads in "),
     (lambda: F.interpolate(ones(2, 3, 8)), ValueError, "either size or scale_factor should be defined"),
     (lambda: F.layer_norm(ones(2, 4), (3,)), RuntimeError, "Given normalized_shape=[3], expected input with shape [*, "
                                                            "3], but got input "
@@ -165,6 +174,13 @@ def test_where_all_is_as_low_as_the_padding_the_first_element_inside_counts():
     assert x.grad.sum().item() == 9 and x.grad[0, 0, 0] == 1
     lowest = torch.full((1, 5), -2**31, dtype=torch.int32)
     assert F.max_pool1d(lowest, 3, 2, 1, return_indices=True)[1].tolist() == [[0, 1, 3]]
+
+
+def test_a_negative_padding_cuts_off_before_the_rest_is_repeated():
+    x = torch.arange(5.0).reshape(1, 1, 5)
+    assert F.pad(x, (-1, 2), mode="circular").tolist() == [[[1, 2, 3, 4, 1, 2]]]
+    assert F.pad(x, (2, -1), mode="circular").tolist() == [[[2, 3, 0, 1, 2, 3]]]
+    assert F.pad(x, (-2, -3), mode="circular").shape == (1, 1, 0)
 
 
 def test_large_means_cost_layer_norm_no_digits():

@@ -197,6 +197,27 @@ def test_exceptions_of_every_kind():
         list(fails(Local("here")))
 
 
+class Unwelcome:
+    """It can be pickled, and not unpickled."""
+    def __reduce__(self):
+        return refuse, ()
+
+
+def refuse():
+    raise OSError("not here")
+
+
+@pytest.mark.parametrize("prefetch_factor", [1, 2])
+def test_a_batch_that_cannot_be_unpickled_is_no_death(prefetch_factor):
+    loader = DataLoader(Samples(lambda i: Unwelcome() if i == 1 else i, 4), batch_size=None, num_workers=1,
+                        prefetch_factor=prefetch_factor)
+    batches = iter(loader)
+    assert next(batches) == 0
+    with pytest.raises(OSError, match="^not here$"):
+        next(batches)
+    assert list(batches) == [2, 3]
+
+
 def test_an_error_in_the_init_function():
     def init(worker_id):
         raise ValueError("not today")

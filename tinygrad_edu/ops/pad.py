@@ -103,12 +103,12 @@ def pad(input, pad, mode="constant", value=None):
         if not all(input.shape[input.ndim - count - 1:]):
             raise RuntimeError(f"Expected {count + 1}D or {count + 2}D (batch mode) tensor with possibly 0 batch size "
                                f"and other non-zero dimensions for input, but got: {list(input.shape)}")
-    indices = tuple(copied(n, before, after, mode, padding, d, input.shape)
+    indices = tuple(copied(n, before, after, mode, d, input.shape)
                     for d, (n, (before, after)) in enumerate(zip(input.shape, pairs)) if d >= input.ndim - count)
     return PADS[mode, count].call(input, indices=indices)
 
 
-def copied(size, before, after, mode, padding, dim, shape):
+def copied(size, before, after, mode, dim, shape):
     """Which element stands at each place of the padded dimension."""
     places = np.arange(-before, size + after)
     if mode == "replicate":
@@ -116,7 +116,12 @@ def copied(size, before, after, mode, padding, dim, shape):
     if mode == "circular":
         if before > size or after > size:
             raise RuntimeError("Padding value causes wrapping around more than once.")
-        return places % size
+        start, kept = max(-before, 0), size - max(-before, 0) - max(-after, 0)      # negative paddings cut off first
+        if size + before + after < 0 or kept < 1 and len(places):
+            raise RuntimeError("Negative padding value is resulting in an empty dimension")
+        if max(before, after) > kept:
+            raise RuntimeError("Padding value causes wrapping around more than once.")
+        return start + (places - start) % max(kept, 1)
     if before >= size or after >= size:
         raise RuntimeError("Argument #4: Padding size should be less than the corresponding input dimension, but got: "
                            f"padding ({before}, {after}) at dimension {dim} of input {list(shape)}")
@@ -174,7 +179,8 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
                 antialias=False):
     """The input (N, C, *space) with its space brought to `size`, or scaled by `scale_factor`.
 
-    mode is 'nearest', 'nearest-exact', 'linear' (one dimension), 'bilinear' (two) or 'trilinear' (three).
+    mode is 'nearest', 'nearest-exact', 'linear' (one dimension), 'bilinear' (two) or 'trilinear' (three). torch's other
+    modes, and antialias=True, are not supported.
     """
     check_tensors("interpolate", input=input)
     no_names(input, "interpolate")
@@ -191,6 +197,12 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     given = tuple(given) if isinstance(given, (tuple, list)) else (given,) * len(space)
     if len(given) != len(space):
         raise wrong_count(space, given, size is not None)
+    if antialias and (mode not in ("bilinear", "bicubic", "lanczos") or input.ndim != 4):
+        raise ValueError("Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D "
+                         "tensor as input")
+    if antialias or mode == "area" or mode in ("bicubic", "lanczos") and input.ndim == 4:
+        raise NotImplementedError(f"interpolate(mode='{mode}', antialias={antialias}) is not supported: the modes are "
+                                  f"{', '.join(SPACES)}, without antialias")
     if mode not in SPACES or input.ndim not in (3, 4, 5):
         raise NotImplementedError(f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for "
                                   "the modes: nearest | linear | bilinear | bicubic | trilinear | lanczos | area | "

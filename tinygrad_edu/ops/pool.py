@@ -176,7 +176,7 @@ def two(value, name, function, spaces):
     return found
 
 
-def check_pool(input, function, spaces, kernel, stride, padding, dilation=None):
+def check_pool(input, spaces, kernel, stride, padding, dilation=None):
     if any(s == 0 for s in stride):
         raise RuntimeError("stride should not be zero")
     if any(k <= 0 for k in kernel):
@@ -229,7 +229,7 @@ def max_pooled(op, spaces, function, input, kernel_size, stride, padding, dilati
     kernel = two(kernel_size, "kernel_size", function, spaces)
     stride = kernel if stride is None or stride == () or stride == [] else two(stride, "stride", function, spaces)
     padding, dilation = two(padding, "padding", function, spaces), two(dilation, "dilation", function, spaces)
-    check_pool(input, function, spaces, kernel, stride, padding, dilation)
+    check_pool(input, spaces, kernel, stride, padding, dilation)
     places = places_of(input.shape[-spaces:], kernel, stride, padding, dilation, ceil_mode)
     check_places(input, places)
     refuse_bool(input, function)
@@ -296,7 +296,7 @@ def avg_pooled(op, spaces, function, input, kernel_size, stride, padding, ceil_m
         raise RuntimeError("divisor must be not zero")
     if input.ndim < spaces + 1:
         layout.normalize_dim(-spaces - 1, input.ndim)
-    check_pool(input, function, spaces, kernel, stride, padding)
+    check_pool(input, spaces, kernel, stride, padding)
     places = places_of(input.shape[-spaces:], kernel, stride, padding, (1,) * spaces, ceil_mode)
     check_places(input, places)
     if not input.is_floating_point() and input.dtype.name != "int64":

@@ -314,7 +314,7 @@ def check_one_element(name, value):
         raise ValueError(f"Tensor {name} must be 1-element")
 
 
-def check_variants(foreach, fused, differentiable, capturable=False):
+def check_variants(foreach, fused, differentiable):
     """foreach and fused only choose how torch computes; ours is one pass per parameter in any case."""
     if fused and differentiable:
         raise RuntimeError("`fused` does not support `differentiable`")

@@ -298,7 +298,7 @@ class WorkersIterator(_Iterator):
 
     def order(self, worker_id, wanted):
         with contextlib.suppress(OSError):         # of a dead worker is told when its batch is due
-            worker.send(self.ends[worker_id], worker.packed((self.turn, wanted)))
+            worker.send(self.ends[worker_id], self.turn, worker.packed(wanted))
 
     # ---- receiving
     def next_data(self):
@@ -308,7 +308,6 @@ class WorkersIterator(_Iterator):
                 self.ahead.popleft()
                 continue
             result = self.receive(worker_id)
-            self.ahead.popleft()                   # not before: after a timeout it is still due
             if isinstance(result, worker.End):
                 self.active[worker_id] = False
                 self.ask()
@@ -322,7 +321,7 @@ class WorkersIterator(_Iterator):
         raise StopIteration
 
     def receive(self, worker_id):
-        """The worker's next result. RuntimeError if it died, or if that takes longer than `timeout`."""
+        """The result that is due, from its worker. RuntimeError if that died, or takes longer than `timeout`."""
         end, process = self.ends[worker_id], self.processes[worker_id]
         deadline = time.monotonic() + self.timeout if self.timeout else math.inf
         while True:
@@ -332,13 +331,20 @@ class WorkersIterator(_Iterator):
             try:
                 ready = connections.wait([end, process.sentinel], min(left, CHECK_INTERVAL))
                 if end in ready:
-                    turn, result = worker.receive(end)
-                    if turn == self.turn:
-                        return result
-                elif not process.is_alive():
+                    turn, parts = worker.receive(end)
+                elif process.is_alive():
+                    continue
+                else:
                     raise EOFError
             except (EOFError, OSError):
                 self.tell_of_death(process)
+            if turn == self.turn:
+                self.ahead.popleft()               # not before: after a timeout it is still due
+                try:
+                    return worker.unpacked(parts)
+                except Exception:                  # of a class of the user's: the other batches go on
+                    self.ask()
+                    raise
 
     def tell_of_death(self, process):
         process.join(CHECK_INTERVAL)

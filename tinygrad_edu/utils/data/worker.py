@@ -98,17 +98,23 @@ def packed(message):
     return [out.getvalue(), *(bytes(buffer.raw()) for buffer in buffers)]      # copies: a data set may reuse its arrays
 
 
-def send(connection, parts):
-    connection.send_bytes(len(parts).to_bytes(4, "little"))
+def send(connection, turn, parts):
+    """A packed message, and in front of it the number of the pass that it belongs to."""
+    connection.send_bytes(len(parts).to_bytes(4, "little") + turn.to_bytes(8, "little"))
     for part in parts:
         connection.send_bytes(part)
 
 
 def receive(connection):
-    """The next message; EOFError or OSError if the other side has gone."""
-    count = int.from_bytes(connection.recv_bytes(), "little")
-    first, *buffers = [bytearray(connection.recv_bytes()) for _ in range(count)]      # writable, as arrays must be
-    return pickle.loads(first, buffers=buffers)
+    """(number of the pass, parts) of the next message; EOFError or OSError if the other side has gone."""
+    head = connection.recv_bytes()
+    count, turn = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:], "little")
+    return turn, [bytearray(connection.recv_bytes()) for _ in range(count)]    # writable, as arrays must be
+
+
+def unpacked(parts):
+    """The message that `packed` made these of."""
+    return pickle.loads(parts[0], buffers=parts[1:])
 
 
 class Failure:
@@ -185,10 +191,10 @@ def work(connection, make_fetcher, dataset, init_fn, worker_id, num_workers, bas
             if failure is None and fetcher is None:
                 fetcher = make_fetcher(dataset)
             result = failure or fetcher.fetch(wanted)
-            outgoing.put(packed((turn, result)))
+            outgoing.put((turn, packed(result)))
         except Exception as error:
             ended = isinstance(error, StopIteration) and make_fetcher.func is StreamFetcher
-            outgoing.put(packed((turn, End() if ended else Failure(where))))
+            outgoing.put((turn, packed(End() if ended else Failure(where))))
         result = None                              # before the next batch is made
 
 
@@ -200,14 +206,15 @@ def _orders(connection):
             while not connection.poll(CHECK_INTERVAL):
                 if os.getppid() != parent:
                     return
-            yield receive(connection)
+            turn, parts = receive(connection)
         except (EOFError, OSError):
             return
+        yield turn, unpacked(parts)
 
 
 def _send_all(connection, outgoing):
     try:
         while True:
-            send(connection, outgoing.get())
+            send(connection, *outgoing.get())
     except OSError:                                # nobody listens any more
         pass
