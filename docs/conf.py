@@ -11,7 +11,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
-exclude_patterns = ["_build", "conf.py", "draw.py"]
+exclude_patterns = ["_build", "jupyter_execute", "conf.py", "draw.py"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

@@ -74,6 +74,24 @@ def test_wrong_arguments_are_usage_errors(arguments, capsys):
     assert error.value.code == 2 and "usage: python -m tinygrad_edu" in capsys.readouterr().err
 
 
+def test_a_file_in_the_way_is_noticed_before_anything_runs(tmp_path):
+    (tmp_path / "tour").write_text("mine")
+    done = python("from tinygrad_edu.__main__ import main; sys.exit(main([]))".replace("from", "import sys; from", 1),
+                  cwd=tmp_path)
+    assert done.returncode == 1 and "tour is a file" in done.stderr and not done.stdout
+    assert (tmp_path / "tour").read_text() == "mine"
+
+
+def test_a_reader_may_stop_reading(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(torch.__file__).parent.parent)}
+    child = subprocess.Popen([sys.executable, "-m", "tinygrad_edu", "--no-plots"], cwd=tmp_path, env=environment,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.stderr.read() == "" and child.wait() == 1
+    child.stderr.close()
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["doctor", "--help"]])
 def test_help(arguments, capsys):
     with pytest.raises(SystemExit) as error:

@@ -386,7 +386,7 @@ def test_what_cannot_be_pickled_then(another_thread):
     assert "Can't" in first and "lambda" in first
     assert second == ("  Workers were to be started by 'spawn', which pickles the data set, collate_fn and "
                       "worker_init_fn: define them at the top of a module, without lambdas.")
-    assert "(busy)" in third and third.endswith("multiprocessing_context='fork'.")
+    assert "busy" in third and third.endswith("multiprocessing_context='fork'.")
     forced = DataLoader(Samples(lambda i: i, 2), num_workers=1, batch_size=None, multiprocessing_context="fork")
     assert list(forced) == [0, 1]
 

@@ -4,13 +4,14 @@ Knows the command line only; the tour is in tour/, the diagnosis in doctor.py. A
 and exit status 2, before anything has run.
 """
 import argparse
+import os
 import sys
 
 
 def tour_parser():
     parser = argparse.ArgumentParser(
         prog="python -m tinygrad_edu",
-        description="A guided tour: from tensors to a trained network, in the terminal and in under a minute. "
+        description="A guided tour: from tensors to a trained network, in the terminal and in under 30 seconds. "
                     "It writes its plots and a page that shows them to tour/ in the current folder.",
         epilog="python -m tinygrad_edu doctor [-h]   what this machine has, what works, and how to mend the rest",
         allow_abbrev=False)
@@ -30,7 +31,14 @@ def main(argv=None):
     if arguments.device is not None:
         refuse_unusable(arguments.device, parser)
     from . import tour
-    return tour.run(device=arguments.device, plots=not arguments.no_plots)
+    try:
+        return tour.run(device=arguments.device, plots=not arguments.no_plots)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:                        # whoever reads this has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def refuse_unusable(device, parser):

@@ -4,8 +4,11 @@ It walks the tape; it knows no derivative.
 """
 from __future__ import annotations
 
+import warnings
+
 from ..backends.cpu import quiet
 from ..core import tape
+from ..core.export import functions
 from ..core.function import Function
 from ..core.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..core.tensor import Tensor, filled, receiver
@@ -13,14 +16,13 @@ from . import function  # noqa: F401
 from .anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
 
 __all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
-           "inference_mode",
-           "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+           "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
 
 Variable = Tensor
 
 
 def _sequence(x):
-    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
+    return (x,) if isinstance(x, Tensor) or x is None else tuple(x)
 
 
 def _roots(outputs, gradients, create_graph):
@@ -95,15 +97,17 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
                          "allow_unused=False.")
-    if is_grads_batched:
-        raise ValueError("is_grads_batched=True needs vmap, which is not here: call grad once per row of grad_outputs")
     if not only_inputs:
-        raise ValueError("only_inputs=False was removed from torch: call backward() to accumulate into all leaves")
+        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate "
+                      "gradient for other parts of the graph, please use torch.autograd.backward.", FutureWarning,
+                      stacklevel=2)
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     outputs, inputs = _sequence(outputs), _sequence(inputs)
     if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     gradients = (None,) * len(outputs) if grad_outputs is None else _sequence(grad_outputs)
+    if is_grads_batched:
+        return _row_by_row(outputs, inputs, gradients, retain_graph, create_graph, allow_unused, materialize_grads)
     roots = _roots(outputs, gradients, create_graph)
     edges = [receiver(x) for x in inputs]
     if any(edge is None for edge in edges):
@@ -120,6 +124,19 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             g = filled(x.shape, 0, x.dtype, x._spec.backend)
         results.append(g)
     return tuple(results)
+
+
+def _row_by_row(outputs, inputs, gradients, retain_graph, create_graph, allow_unused, materialize_grads):
+    """`grad` for each row of the gradients, and what came out, stacked."""
+    counts = {len(g) for g in gradients if g is not None}
+    if len(counts) != 1:
+        raise RuntimeError("If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the "
+                           f"batch dimension: these must be equal, got {sorted(counts)}")
+    count, = counts
+    retain = create_graph if retain_graph is None else retain_graph
+    rows = [grad(outputs, inputs, [None if g is None else g[i] for g in gradients], retain or i < count - 1,
+                 create_graph, True, allow_unused, False, materialize_grads) for i in range(count)]
+    return tuple([None if row[0] is None else functions["stack"](row) for row in zip(*rows)])
 
 
 from .gradcheck import gradcheck, gradgradcheck  # noqa: E402  (they call `grad`; the name of the file becomes the function, as in torch)

@@ -304,8 +304,11 @@ def known_operands(op, refuse):
 
 
 def number_or_refuse(general, x, y):
-    """The operand is neither a tensor nor a plain number: numpy's numbers count, everything else is not ours."""
-    y = plain_number(y)
+    """The operand is neither a tensor nor a plain number: numpy's numbers count, everything else is not ours.
+
+    Not even numpy's arrays: it takes them itself, and `__array_wrap__` makes a tensor of the result.
+    """
+    y = y.item() if isinstance(y, np.generic) else y
     return general(x, y) if isinstance(y, (Tensor, bool, int, float)) else NotImplemented
 
 

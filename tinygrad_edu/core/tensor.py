@@ -137,6 +137,17 @@ class Tensor(OnTape):
             return array.astype(dtype)
         return array.copy() if copy else array
 
+    def __array_wrap__(self, array, context=None, return_scalar=False):
+        """What a numpy function makes of a tensor is a tensor: over that memory, and bools as uint8, as in torch."""
+        array = np.asarray(array, np.uint8 if array.dtype == bool else None)
+        return from_array(array)
+
+    def __contains__(self, element):
+        if not isinstance(element, (Tensor, bool, int, float, np.generic)):
+            raise RuntimeError("Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+                               f"{type(element)}.")
+        return bool((self == element).any())
+
     def _host(self):
         """The numbers as a numpy array, wherever they are, whatever the tape says."""
         return self._spec.backend.to_numpy(self._array)

@@ -14,6 +14,7 @@ from ..core.export import export
 from ..core.op import Elementwise
 from ..core.tensor import Tensor
 from .arithmetic import unless
+from .bridges import from_numpy
 
 
 # ---- comparisons
@@ -37,6 +38,16 @@ class Ne(Comparison):
     """input != other"""
     cpu  = np.not_equal
     cuda = lambda x, y: x != y
+
+
+def with_arrays(compare):
+    """`x == array`: the one operation with arrays that numpy leaves to us, and Python would answer by identity."""
+    def compare_arrays(self, other):
+        return compare(self, from_numpy(other) if isinstance(other, np.ndarray) else other)
+    return compare_arrays
+
+
+Tensor.__eq__, Tensor.__ne__ = with_arrays(Tensor.__eq__), with_arrays(Tensor.__ne__)
 
 
 @export("lt", "less", inplace=True)

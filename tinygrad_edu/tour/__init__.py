@@ -34,6 +34,10 @@ def run(device=None, plots=True, folder="tour"):
     import tinygrad_edu as torch
     from . import story
     from .console import Console
+    if plots and Path(folder).exists() and not Path(folder).is_dir():
+        print(f"{folder} is a file: move it away, as the plots go into a folder of that name, or take --no-plots",
+              file=sys.stderr)
+        return 1
     started = time.perf_counter()
     namespace = {"torch": torch, "nn": torch.nn, "np": np, "io": io, "OrderedDict": OrderedDict, "epochs": epochs,
                  "device": best_device() if device is None else torch.device(device)}

@@ -175,7 +175,7 @@ def linear(tell):
     tell.say("nn.Linear holds the parameters. Two of the eleven readings are kept aside, to see how the model does on "
              "what it never saw.")
     tell.run("""
-        torch.manual_seed(0)
+        generator = torch.manual_seed(0)
         shuffled = torch.randperm(11)
         train_indices, val_indices = shuffled[:-2], shuffled[-2:]
         t_un_train, t_c_train = t_un[train_indices].unsqueeze(1), t_c[train_indices].unsqueeze(1)
