@@ -13,7 +13,7 @@ import numpy as np
 from tests.ieee import ieee
 from tinygrad_edu.backends import register_backend
 from tinygrad_edu.core import dtypes
-from tinygrad_edu.core.layout import broadcast_strides, contiguous_strides, numel
+from tinygrad_edu.core.layout import broadcast_shapes, broadcast_strides, contiguous_strides, numel
 
 
 class Array:
@@ -106,7 +106,7 @@ class ListBackend:
         return fresh(values, shape if keepdim else tuple(n for d, n in enumerate(array.shape) if d not in dims), dtype)
 
     def matmul(self, a, b):
-        batch = tuple(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]))
+        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
         n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
         x, y = a.values((*batch, n, k)), b.values((*batch, k, m))
         return fresh([sum(x[(z * n + i) * k + t] * y[(z * k + t) * m + j] for t in range(k))

@@ -1,20 +1,34 @@
-"""Sentences of errors: torch's first line, then the shapes drawn and the repairs that work.
+"""Sentences of errors: torch's first line, then the shapes drawn against each other and the repairs that work.
 
-It knows shapes and words; it raises nothing itself, it returns exceptions.
+It knows shapes and words; it raises nothing itself, it returns exceptions. A repair is offered after it was tried, on
+shapes: what is promised here is what a program gets.
 """
 from __future__ import annotations
 
-
-def draw(a, b, dim):
-    """Two shapes, aligned from the right, with the clashing dimension marked."""
-    width = max(len(a), len(b))
-    rows = [[""] * (width - len(s)) + [str(n) for n in s] for s in (a, b)]
-    cell = max([len(n) for row in rows for n in row] + [1])
-    lines = [f"    {name}: (" + ", ".join(n.rjust(cell) for n in row) + ")" for name, row in zip("ab", rows)]
-    mark = " " * (len("    a: (") + dim * (cell + 2)) + "^".rjust(cell)
-    return "\n".join([*lines, mark])
+from math import prod
 
 
+# ---- the drawing
+def draw(*rows):
+    """Shapes below each other, (name, shape, dim) each: the dims stand in one column, with a mark under it."""
+    rows = [(name, tuple(shape), dim % len(shape) if shape else 0) for name, shape, dim in rows]
+    cell = max([len(str(n)) for _, shape, _ in rows for n in shape] + [1])
+    label, lead = max(len(name) for name, _, _ in rows), max(dim for _, _, dim in rows)
+    lines = []
+    for name, shape, dim in rows:
+        inside = ", ".join(str(n).rjust(cell) for n in shape) + ("," if len(shape) == 1 else "")
+        lines.append("    " + f"{name}:".ljust(label + 2) + " " * ((lead - dim) * (cell + 2)) + f"({inside})")
+    return "\n".join([*lines, " " * (4 + label + 3 + lead * (cell + 2)) + "^".rjust(cell)])
+
+
+def told(sentence, drawing, repairs, kind=RuntimeError, most=3):
+    """The exception: torch's sentence, the drawing, and up to three repairs with what they give."""
+    lines = [sentence, drawing, *[f"  with `{repair}` the result is {tuple(result)}"
+                                  for repair, result in repairs if result is not None][:most]]
+    return kind("\n".join(line for line in lines if line))
+
+
+# ---- what shapes give
 def fits(a, b):
     """The broadcast shape, or None."""
     out = []
@@ -26,42 +40,186 @@ def fits(a, b):
     return tuple(reversed(out))
 
 
+def product(a, b):
+    """The shape of a @ b, or None."""
+    if not a or not b or a[-1] != b[-2 if len(b) > 1 else -1]:
+        return None
+    lead = fits(a[:-2], b[:-2])
+    return None if lead is None else lead + a[-2:-1] + (b[-1:] if len(b) > 1 else ())
+
+
+def joined(shapes, dim):
+    """The shape of tensors one after another along `dim`, or None."""
+    first = shapes[0]
+    if any(len(s) != len(first) or s[:dim] + s[dim + 1:] != first[:dim] + first[dim + 1:] for s in shapes):
+        return None
+    return first[:dim] + (sum(s[dim] for s in shapes),) + first[dim + 1:]
+
+
+def turned(name, shape):
+    """(how to write the transpose, its shape), of matrices and batches of them."""
+    return f"{name}.{'T' if len(shape) == 2 else 'mT'}", shape[:-2] + shape[-2:][::-1]
+
+
+def widened(name, shape):
+    """(how to write it, the shape) with one dimension of size one more, at each place."""
+    return [(f"{name}.unsqueeze({place})", shape[:place] + (1,) + shape[place:]) for place in range(len(shape) + 1)]
+
+
+# ---- one function per family of ops
 def broadcast(a, b, dim, m, n):
+    """Two operands that can't be broadcast. A repair with more dimensions than both is offered for vectors only."""
     a, b = tuple(a), tuple(b)
-    tried = [("b.T", b[::-1]) if len(b) == 2 else None, ("a.T", a[::-1]) if len(a) == 2 else None]
-    repairs = []
-    for name, shape in filter(None, tried):
-        result = fits(a, shape) if name[0] == "b" else fits(shape, b)
-        if result is not None:
-            repairs.append(f"with `{name}` the result is {result}")
+    most = 2 if len(a) == len(b) == 1 else max(len(a), len(b))
+    width = max(len(a), len(b))
+    repairs = [(text, fits(a, shape)) for text, shape in (turned("b", b),) if len(b) == 2]
+    repairs += [(text, fits(shape, b)) for text, shape in (turned("a", a),) if len(a) == 2]
     for name, mine, other in (("b", b, a), ("a", a, b)):
-        for place in range(len(mine) + 1):
-            result = fits(mine[:place] + (1,) + mine[place:], other)
-            if result is not None:
-                repairs.append(f"with `{name}.unsqueeze({place})` the result is {result}")
-                break
-    text = (f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {dim}\n"
-            f"{draw(a, b, dim)}")
-    return RuntimeError("\n  ".join([text, *repairs[:3]]))
+        repairs += [(text, result) for text, shape in widened(name, mine)
+                    if (result := fits(shape, other)) is not None and len(result) <= most][:1]
+    return told(f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {dim}",
+                draw(("a", a, dim - width + len(a)), ("b", b, dim - width + len(b))), repairs)
 
 
 def matmul(a, b, sentence):
     """`sentence`, then both shapes with the pair of dimensions that should be equal, and repairs."""
     a, b = tuple(a), tuple(b)
-    lines = [sentence, f"    a: {a}", f"    b: {b}"]
-    if len(a) >= 1 and len(b) >= 1:
-        lines[1] += f"    its last dimension, {a[-1]}, must equal"
-        lines[2] += f"    {'the first' if len(b) <= 2 else 'the last but one'} of b, {b[-2] if len(b) > 1 else b[0]}"
-    if len(a) == 2 and len(b) == 2:
-        if a[1] == b[1]:
-            lines.append(f"  with `b.T` the result is {(a[0], b[0])}")
-        if a[0] == b[0]:
-            lines.append(f"  with `a.T` the result is {(a[1], b[1])}")
-        if b[1] == a[0]:
-            lines.append(f"  with a and b exchanged the result is {(b[0], a[1])}")
-    return RuntimeError("\n".join(lines))
+    repairs = [(text, product(a, shape)) for text, shape in (turned("b", b),) if len(b) > 1]
+    repairs += [(text, product(shape, b)) for text, shape in (turned("a", a),) if len(a) > 1]
+    repairs.append(("b @ a", product(b, a)))
+    inner = b[-2] if len(b) > 1 else b[0]
+    if a[-1] == inner:                             # it is the batches that clash
+        back = next(k for k in range(3, 3 + len(a)) if fits(a[-k:-2], b[-k:-2]) is None)
+        return told(sentence, draw(("a", a, -back), ("b", b, -back)), repairs)
+    return told(sentence, draw(("a", a, -1), ("b", b, -2 if len(b) > 1 else -1)), repairs)
 
 
+def linear(x, weight, sentence):
+    """A layer that gets the wrong number of features."""
+    x, weight = tuple(x), tuple(weight)
+    rows = weight[0]
+    drawing = draw(("input", x, -1), ("weight", weight, -1))
+    repairs = [(text, product(shape, weight[::-1])) for text, shape in (turned("input", x),) if len(x) > 1]
+    repairs += [(f"input.flatten({d})", (*x[:d], rows)) for d in range(1, len(x) - 1) if prod(x[d:]) == weight[1]]
+    repairs.append(("weight.T", product(x, weight)))
+    return told(sentence, f"{drawing}\n  the last dimension of the input must be in_features={weight[1]}", repairs)
+
+
+def cat(shapes, dim, place, d, sentence):
+    """Tensor number `place` differs from the first in dimension d, which is not the one they are joined in."""
+    shapes = [tuple(s) for s in shapes if s != (0,)]
+    first, other = shapes[0], shapes[place]
+    repairs = [(f"dim={k}", joined(shapes, k)) for k in range(len(first))]
+    if len(other) == 2:
+        text, shape = turned(f"tensors[{place}]", other)
+        repairs.append((text, joined([*shapes[:place], shape, *shapes[place + 1:]], dim)))
+    return told(sentence, draw(("tensors[0]", first, d), (f"tensors[{place}]", other, d)), repairs)
+
+
+def ranks(shapes, dim, place, sentence):
+    """Tensor number `place` has another number of dimensions than the first."""
+    shapes = [tuple(s) for s in shapes]
+    repairs = []
+    for which in (place, 0):
+        repairs += [(text, result) for text, shape in widened(f"tensors[{which}]", shapes[which]) if
+                    (result := joined([*shapes[:which], shape, *shapes[which + 1:]], dim)) is not None]
+    return told(sentence, "\n".join(f"    tensors[{i}]: {shapes[i]}" for i in (0, place)), repairs)
+
+
+def stack(shapes, place, sentence):
+    first, other = (tuple(shapes[i]) for i in (0, place))
+    if len(first) != len(other):
+        return told(sentence, f"    tensors[0]: {first}\n    tensors[{place}]: {other}", [])
+    d = next(d for d, (m, n) in enumerate(zip(first, other)) if m != n)
+    return told(sentence, draw(("tensors[0]", first, d), (f"tensors[{place}]", other, d)),
+                [(f"torch.cat(tensors, {k})", joined([tuple(s) for s in shapes], k)) for k in range(len(first))])
+
+
+def sizes(shape, count):
+    """A shape that `count` elements don't fill."""
+    shape = tuple(shape)
+    known = prod(n for n in shape if n != -1)
+    factors = " * ".join(str(n) for n in shape if n != -1) or "1"
+    needs = f"is {known}" if len(shape) > 1 else f"asks for {known}"
+    line = f"    {factors} {needs}, and the tensor has {count} elements" if -1 not in shape else \
+        f"    {factors} is {known}, and {count} elements can't be divided by {known}"
+    repairs = []
+    for place, size in enumerate(shape if -1 not in shape else ()):
+        rest = prod(shape[:place] + shape[place + 1:])
+        if rest > 0 and count % rest == 0:
+            asked = ", ".join("-1" if i == place else str(n) for i, n in enumerate(shape))
+            repairs.append((asked, shape[:place] + (count // rest,) + shape[place + 1:]))
+    return told(f"shape '{list(shape)}' is invalid for input of size {count}", line, repairs)
+
+
+def expand(shape, target, d, sentence):
+    """A tensor of `shape` that can't be expanded to `target`, for its dimension d counted in the target."""
+    shape, target = tuple(shape), tuple(target)
+    lead = len(target) - len(shape)
+    repairs = [(f"{text}.expand{target}", target) for text, wide in widened("x", shape)
+               if len(wide) <= len(target) and all(n in (1, t) or t == -1 for n, t in zip(wide[::-1], target[::-1]))]
+    return told(sentence, draw(("x", shape, d - lead), ("target", target, d)), repairs[:1])
+
+
+def labels(a, b, i, j, sentence):
+    """Two operands (name, shape) of einsum whose dimensions i and j have one label and two sizes."""
+    return told(sentence, draw((*a, i), (*b, j)), [])
+
+
+def channels(x, weight, groups, sentence):
+    """A convolution that meets the wrong number of channels."""
+    x, weight = tuple(x), tuple(weight)
+    at = len(x) - len(weight) + 1                  # an input without a batch has one dimension less
+    given, wanted = x[at], weight[1] * groups
+    drawing = draw(("input", x, at), ("weight", weight, 1))
+    lines = [drawing, f"  the input must have {wanted} channels: weight's {weight[1]}"
+             + (f" for each of {groups} groups" if groups > 1 else "")]
+    if x[-1] == wanted:
+        lines.append(f"  with `input.movedim(-1, {at})` the channels are {wanted}")
+    if weight[1] and given % weight[1] == 0 and weight[0] % (given // weight[1]) == 0 and given:
+        lines.append(f"  with `groups={given // weight[1]}` the input's {given} channels fit")
+    return RuntimeError("\n".join([sentence, *lines]))
+
+
+def batches(x, target, sentence):
+    """A loss whose input and target have batches of different sizes."""
+    x, target = tuple(x), tuple(target)
+    lines = [sentence, draw(("input", x, 0), ("target", target, 0))]
+    if len(x) == 2 and len(target) == 1 and x[1] == target[0]:
+        lines.append(f"  with `input.T` each of the {target[0]} targets has its row")
+    if len(x) > 2 and len(target) == 1 and prod(x[:-1]) == target[0]:
+        lines.append(f"  with `input.flatten(0, {len(x) - 2})` each of the {target[0]} targets has its row")
+    return ValueError("\n".join(lines))
+
+
+# ---- calls that don't fit a function
+def missing(function, names):
+    """torch's TypeError for arguments that were not given."""
+    listed = ", ".join(f'"{name}"' for name in names)
+    return TypeError(f"{function}() missing {len(names)} required positional arguments: {listed}")
+
+
+def in_torchs_words(error, name, method=False):
+    """The error of a call of `name` as torch words it, or None where it says that already.
+
+    An error without a second frame was raised by the call itself: an argument is missing. Others may count positions
+    as a function does, to which a method's are one less.
+    """
+    text = str(error)
+    if error.__traceback__.tb_next is None:
+        words = text.split("'")[1::2]
+        return missing(name, words) if " missing " in text and "keyword-only" not in text else None
+    if hasattr(error, "place") and not method:
+        return TypeError(text.replace(f"(position {error.place})", f"(position {error.place + 1})"))
+    if method and not hasattr(error, "place"):
+        start, found, rest = text.partition("(position ")
+        number = rest.partition(")")[0]
+        if found and start.startswith(f"{name}():") and number.isdigit() and int(number) > 1:
+            return TypeError(f"{start}(position {int(number) - 1}){rest.partition(')')[2]}")
+    return None
+
+
+# ---- places, numbers, the tape
 def devices(found, expected="cpu", where=None):
     argument = f" (when checking argument for argument {where})" if where else ""
     return RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, "
@@ -93,5 +251,7 @@ def modified(kind, shape, name, number, version, expected, anomaly):
 
 OVERLAPPING = ("unsupported operation: more than one element of the written-to tensor refers to a single memory "
                "location. Please clone() the tensor before performing the operation.")
-LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
-VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."
+WRITE = ("\n  `with torch.no_grad(): ...` around the write leaves it out of the tape, as an optimizer does; or make a new "
+         "tensor: `y = x + 1`")
+LEAF = "a leaf Variable that requires grad is being used in an in-place operation." + WRITE
+VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation." + WRITE

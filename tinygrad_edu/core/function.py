@@ -6,7 +6,8 @@
         @staticmethod
         def backward(ctx, g): out, = ctx.saved_tensors; return g * out
 
-forward sees tensors with recording off; `ctx` is the node on the tape. Ops make the same kind of node: one graph.
+Nothing in this file knows an op. forward sees tensors with recording off; `ctx` is the node on the tape. Ops make the
+same kind of node: one graph.
 Source: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function
 """
 from __future__ import annotations

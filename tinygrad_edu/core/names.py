@@ -23,6 +23,8 @@ def check_name(name):
 
 def validate(names, ndim):
     """Names given to a constructor, as a tuple; None if every one of them is None."""
+    if not isinstance(names, (tuple, list)):
+        raise TypeError(f"names must be a tuple or list of names, not {type(names).__name__}")
     names = tuple(names)
     for name in names:
         check_name(name)
@@ -44,33 +46,34 @@ def dim_index(names, name):
     return names.index(name)
 
 
-def unify_one(a, b, first, second, action="broadcast"):
-    if a is not None and b is not None and a != b:
-        raise RuntimeError(f"Error when attempting to {action} dims {show(first)} and dims {show(second)}: dim '{a}' "
-                           f"and dim '{b}' are at the same position from the right but do not match.")
-    return a if b is None else b
+def unify(first, second, repair=False):
+    """Names of a result of two operands, matched position by position from the right; None matches all.
 
-
-def _misaligned(name, names, others, back, first, second, action):
-    """A name matched with None must not stand elsewhere on the other side."""
-    if name is not None and name in others and len(others) - others.index(name) != back:
-        raise RuntimeError(f"Misaligned dims when attempting to {action} dims {show(first)} and dims {show(second)}: "
-                           f"dim '{name}' appears in a different position from the right across both lists.")
-
-
-def unify(first, second, action="broadcast"):
-    """Names of a result of two operands, matched position by position from the right; None matches all."""
+    `repair`: the operands are whole tensors a and b, so that the error may say which of them to align.
+    """
+    both = f"dims {show(first)} and dims {show(second)}"
     out = []
     for back in range(1, max(len(first), len(second)) + 1):
         a = first[-back] if back <= len(first) else None
         b = second[-back] if back <= len(second) else None
-        name = unify_one(a, b, first, second, action)
-        if b is None:
-            _misaligned(a, first, second, back, first, second, action)
-        if a is None:
-            _misaligned(b, second, first, back, first, second, action)
-        out.append(name)
+        if a is not None and b is not None and a != b:
+            raise RuntimeError(f"Error when attempting to broadcast {both}: dim '{a}' and dim '{b}' are at the same "
+                               f"position from the right but do not match.{_alignable(first, second) * repair}")
+        for name, other, others in ((a, b, second), (b, a, first)):
+            if name is not None and other is None and name in others:      # it would have to stand at this place
+                raise RuntimeError(f"Misaligned dims when attempting to broadcast {both}: dim '{name}' appears in a "
+                                   "different position from the right across both "
+                                   f"lists.{_alignable(first, second) * repair}")
+        out.append(a if b is None else b)
     return tuple(reversed(out))
+
+
+def _alignable(first, second):
+    """The repair of operands whose names don't match, where all names of one are found in the other."""
+    for mine, others, call in ((second, first, "b.align_as(a)"), (first, second, "a.align_as(b)")):
+        if None not in mine + others and set(mine) <= set(others):
+            return f"\n  with `{call}` dimensions meet by their names"
+    return ""
 
 
 def tidy(names):

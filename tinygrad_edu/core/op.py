@@ -7,13 +7,15 @@
         grad_x = lambda g, y: g * y
         grad_y = lambda g, x: g * x
 
-Forward sees arrays, backward sees tensors. The names of a formula's arguments (inputs, parameters, `out`) are
-exactly what is saved for backward; `shape` is that of the input, for formulas that need no more. Un-broadcasting,
-promotion, devices and names of dimensions are handled once, here and in record.py; no op mentions them. `core.fast`
-holds the short path for operands about which nothing needs thought.
+No op is known here. Forward sees arrays, backward sees tensors. The names of a formula's arguments (inputs, parameters,
+`out`) are exactly what is saved for backward; `shape` is that of the input, for formulas that need no more.
+Un-broadcasting, promotion, devices and names of dimensions are handled once, here and in record.py; no op mentions
+them. `core.fast` holds the short path for operands about which nothing needs thought.
 """
 from __future__ import annotations
 
+import re
+import sys
 import warnings
 
 import numpy as np
@@ -111,20 +113,19 @@ class Op:
         if not any([x._spec.names is not None for x in inputs if isinstance(x, Tensor)]):
             return None
         if cls.names is None:
-            raise RuntimeError(names.refuse(public_name(cls)))
+            raise refused_names(public_name(cls))
         if cls.names == "none":
             return None
         found = [x.names for x in inputs if isinstance(x, Tensor)]
-        if cls.names == "keep":
-            return found[0]
+        if cls.names == "drop":
+            return names.drop(found[0], params["dims"], params["keepdim"])
         if cls.names == "unify":
             result = found[0]
             for other in found[1:]:
-                result = names.unify(result, other)
-            return names.tidy(result)
-        if cls.names == "drop":
-            return names.drop(found[0], params["dims"], params["keepdim"])
-        return cls.names(*found)
+                result = names.unify(result, other, repair=len(found) == 2)
+        else:
+            result = found[0] if cls.names == "keep" else cls.names(*found)
+        return names.tidy(result)
 
 
 class Elementwise(Op):
@@ -153,6 +154,7 @@ class Elementwise(Op):
         backend = spec.backend
         if any([x._spec.backend is not backend for x in tensors]):
             backend = common_backend(inputs)
+        result_names = cls.name_result(inputs, params)      # an error about names comes before one about sizes
         shape, dtype, plain = spec.shape, spec.dtype, backend.native and not cls.apart
         for x in tensors[1:]:
             if x._spec.shape != shape:
@@ -176,7 +178,6 @@ class Elementwise(Op):
                 arrays.append(number_as(x.item(), common))
             else:
                 arrays.append(x._array if x._spec.dtype is common else backend.cast(x._array, common))
-        result_names = cls.name_result(inputs, params)
         if cls.cuda is None and not backend.native:
             out = detour(cls, backend, arrays, params)
         else:
@@ -218,7 +219,24 @@ class Reduction(Op):
 
 # ---- the machinery of the general path
 def public_name(cls):
-    return getattr(cls, "public", cls.__name__.lower())
+    """torch's name of the function, or the one that its node's name stands for: IndexSelect -> index_select."""
+    found = getattr(cls, "public", None)
+    return found or re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\dD)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def refused_names(op):
+    """The error of an operation without a rule for names, about the function of ops that the user called.
+
+    That is the outermost one on the stack before it leaves this package; `op` if an op itself was called.
+    """
+    package, frame = __package__.removesuffix("core"), sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(package):
+        name, home = frame.f_code.co_name, frame.f_globals
+        known = getattr(home.get(name), "__code__", None) is frame.f_code     # a function of its file, no method
+        if known and not name.startswith("_") and home["__name__"].startswith(f"{package}ops."):
+            op = name
+        frame = frame.f_back
+    return RuntimeError(names.refuse(op))
 
 
 def check_operands(cls, inputs, tensors):

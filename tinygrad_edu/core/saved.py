@@ -1,7 +1,8 @@
 """What a node keeps of forward for backward, and the check that nobody changed it since.
 
 Values are saved together with the version of their storage. An output is saved as its bare array: saving the
-tensor would tie it to its own node in a circle, and graphs are freed by reference counts alone.
+tensor would tie it to its own node in a circle, and graphs are freed by reference counts alone. No derivative is known
+here, nor which op a node belongs to.
 """
 from __future__ import annotations
 

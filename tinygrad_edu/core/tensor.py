@@ -357,6 +357,8 @@ _strided = {}
 
 def strided_spec(dtype, shape, strides, backend, names=None):
     """The shared spec of views and other tensors that never take the short path."""
+    if names is not None:
+        names = dim_names.tidy(names)
     key = (dtype, shape, strides, backend, names)
     found = _strided.get(key)
     if found is None:

@@ -1,6 +1,7 @@
 """Copies: another dtype, another device, other strides, or simply memory of one's own.
 
-Each is one node on the tape whose gradient travels back the same way.
+Each is one node on the tape whose gradient travels back the same way. How numbers are cast and moved is a backend's
+business.
 """
 from __future__ import annotations
 

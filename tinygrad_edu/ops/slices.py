@@ -1,6 +1,7 @@
 """Views of a part of the elements, and several views at once.
 
-The way back of a part is zeros with the gradient written where the view looked (`embed`).
+No number moves, so no backend is involved. The way back of a part is zeros with the gradient written where the view
+looked (`embed`).
 """
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Adam and AdamW: steps scaled by running means of the gradient and of its square.
 
-The order of operations is that of torch's single-tensor algorithm, so that rounding is its rounding, too (torch's
-vectorised loops fuse some products with the sum that follows: a difference of one unit in the last place).
+Losses follow those that the book prints, digit for digit: as in torch of its time the means are weighted sums, and the
+step is added in one rounding. Newer releases of torch round a little otherwise, in the last place of a parameter.
 Source: https://pytorch.org/docs/stable/generated/torch.optim.Adam.html
 """
 from __future__ import annotations
