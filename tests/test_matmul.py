@@ -95,7 +95,7 @@ def test_linear_explains_its_features():
     assert first_line(error) == "mat1 and mat2 shapes cannot be multiplied (3x5 and 4x2)"
     with pytest.raises(RuntimeError) as error:
         linear(ones(3, 5), ones(2, 4))
-    assert "in_features is 4" in str(error.value)
+    assert "in_features=4" in str(error.value)
 
 
 @pytest.mark.parametrize("make, node", [

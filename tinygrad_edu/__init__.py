@@ -9,12 +9,17 @@ import math as _math
 
 from . import ops  # noqa: F401  (attaches the operations)
 from . import autograd
+from .autograd import functional as _functional  # noqa: F401  (torch.autograd.functional)
 from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .backends import device
+from .backends.switches import (
+    are_deterministic_algorithms_enabled, get_float32_matmul_precision, get_num_interop_threads, get_num_threads,
+    is_deterministic_algorithms_warn_only_enabled, set_float32_matmul_precision, set_num_interop_threads,
+    set_num_threads, use_deterministic_algorithms)
 from .core import dtypes as _dtypes
 from .core.dtypes import (can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype)
 from .core.export import functions as _functions
-from .core.layout import Size
+from .core.layout import Size, contiguous_format, layout, memory_format, preserve_format, strided
 from .core.mode import (enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
                         set_grad_enabled)
 from .core.tensor import Tensor
@@ -31,7 +36,6 @@ int32 = int = _dtypes.int32
 int16 = short = _dtypes.int16
 int8, uint8, bool = _dtypes.int8, _dtypes.uint8, _dtypes.bool_
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
-strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous_format", "torch.preserve_format"
 globals().update({_name: _f for _name, _f in _functions.items() if "." not in _name})
 
 # What is loaded when it is first asked for, so that importing tinygrad_edu stays quick: modules, and names out of them.

@@ -4,6 +4,7 @@ A backend is memory and four verbs. It sees its own arrays, shapes and dtypes; i
 """
 from __future__ import annotations
 
+import importlib
 from typing import Protocol
 
 
@@ -26,7 +27,11 @@ class device:
             if not number.isdigit():
                 raise RuntimeError(f"Invalid device string: '{type}:{number}'")
             index = int(number)
+        if not type:
+            raise RuntimeError("Device string must not be empty")
         if type not in KNOWN and type not in _backends:
+            if not type.replace("_", "").isalpha():
+                raise RuntimeError(f"Invalid device string: '{type}'")
             raise RuntimeError(f"Expected one of {', '.join(KNOWN)} device type at start of device string: {type}")
         self = object.__new__(cls)
         object.__setattr__(self, "type", type)
@@ -77,7 +82,8 @@ class Backend(Protocol):
     def run(self, op, arrays, params): ...                          # an op with a program of its own
 
 
-KNOWN = ("cpu", "cuda")
+KNOWN = ("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia", "xla", "lazy",
+         "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone")        # torch's device types; most have no backend
 _backends = {}
 
 
@@ -105,6 +111,9 @@ def get_backend(where):
             return _backends[where]
         where = device(where)
     found = _backends.get(where.type)
+    if found is None and where.type != "cuda":
+        raise NotImplementedError(f"PyTorch is not linked with support for {where.type} devices\n"
+                                  f"tinygrad_edu has no backend for {where.type}. Use device='cpu'.")
     if found is None:
         raise AssertionError(
             "Torch not compiled with CUDA enabled\n"
@@ -115,3 +124,10 @@ def get_backend(where):
 from . import cpu  # noqa: E402  (it registers itself, so it comes after the registry)
 
 CPU = cpu.CPU
+
+
+def __getattr__(name):
+    """torch.backends.cudnn and its like: switches that programs set."""
+    if name in ("cudnn", "mps", "mkl", "openmp"):
+        return getattr(importlib.import_module(".switches", __name__), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

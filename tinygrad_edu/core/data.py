@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import math
 from itertools import chain
+from operator import index
 
 import numpy as np
 
 from .. import backends
-from . import dtypes
+from . import dtypes, errors
 from .tensor import Tensor, from_host
 
 LIMITS = {d: (np.iinfo(d.numpy).min, np.iinfo(d.numpy).max) for d in dtypes.DTYPES.values()
@@ -184,3 +185,19 @@ def plain(x, dtype):
     name = type(x).__name__
     raise TypeError(f"must be real number, not {name}" if dtype.category == dtypes.FLOATING else
                     f"'{name}' object cannot be interpreted as an integer")
+
+
+def sizes_of(args, name, argument):
+    """Sizes or dims given one by one, or as one sequence; Tensors count as their number."""
+    one_by_one = not (len(args) == 1 and isinstance(args[0], (tuple, list)))
+    if not args:
+        raise errors.missing(name, [argument])
+    given = args if one_by_one else args[0]
+    try:
+        return tuple([index(a) for a in given])
+    except TypeError:
+        place, kind = next((i, type(a).__name__) for i, a in enumerate(given) if not hasattr(a, "__index__"))
+        if one_by_one and not place:
+            raise TypeError(f"{name}(): argument '{argument}' (position 1) must be tuple of ints, not {kind}") from None
+        raise TypeError(f"{name}(): argument '{argument}' failed to unpack the object at pos {place + 1} with error "
+                        f'"type must be tuple of ints,but got {kind}"') from None

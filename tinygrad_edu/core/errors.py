@@ -94,6 +94,14 @@ def matmul(a, b, sentence):
     return told(sentence, draw(("a", a, -1), ("b", b, -2 if len(b) > 1 else -1)), repairs)
 
 
+def batched(a, b):
+    """Two batches of matrices whose batch dimensions can't be broadcast."""
+    back = next(k for k in range(1, len(a)) if a[-2 - k] != b[-2 - k] and 1 not in (a[-2 - k], b[-2 - k]))
+    dim = max(len(a), len(b)) - 2 - back
+    return matmul(a, b, f"The size of tensor a ({a[-2 - back]}) must match the size of tensor b ({b[-2 - back]}) at "
+                        f"non-singleton dimension {dim}")
+
+
 def linear(x, weight, sentence):
     """A layer that gets the wrong number of features."""
     x, weight = tuple(x), tuple(weight)
@@ -139,16 +147,15 @@ def sizes(shape, count):
     """A shape that `count` elements don't fill."""
     shape = tuple(shape)
     known = prod(n for n in shape if n != -1)
-    factors = " * ".join(str(n) for n in shape if n != -1) or "1"
-    needs = f"is {known}" if len(shape) > 1 else f"asks for {known}"
-    line = f"    {factors} {needs}, and the tensor has {count} elements" if -1 not in shape else \
-        f"    {factors} is {known}, and {count} elements can't be divided by {known}"
+    factors = [str(n) for n in shape if n != -1]
+    told_known = f"{' * '.join(factors)} = {known}" if len(factors) > 1 else str(known)
+    line = f"    it asks for {told_known} elements, and there are {count}" if -1 not in shape else \
+        f"    {count} elements can't be divided by {told_known}"
     repairs = []
     for place, size in enumerate(shape if -1 not in shape else ()):
         rest = prod(shape[:place] + shape[place + 1:])
         if rest > 0 and count % rest == 0:
-            asked = ", ".join("-1" if i == place else str(n) for i, n in enumerate(shape))
-            repairs.append((asked, shape[:place] + (count // rest,) + shape[place + 1:]))
+            repairs.append((str(shape[:place] + (-1,) + shape[place + 1:]), shape[:place] + (count // rest,) + shape[place + 1:]))
     return told(f"shape '{list(shape)}' is invalid for input of size {count}", line, repairs)
 
 
@@ -161,22 +168,21 @@ def expand(shape, target, d, sentence):
     return told(sentence, draw(("x", shape, d - lead), ("target", target, d)), repairs[:1])
 
 
-def labels(a, b, i, j, sentence):
-    """Two operands (name, shape) of einsum whose dimensions i and j have one label and two sizes."""
-    return told(sentence, draw((*a, i), (*b, j)), [])
+def labels(m, a, i, n, b, j, sentence):
+    """Operands m and n of einsum, of shapes a and b, whose dimensions i and j have one label and two sizes."""
+    return told(sentence, draw((f"operand {m}", a, i), (f"operand {n}", b, j)), [])
 
 
 def channels(x, weight, groups, sentence):
     """A convolution that meets the wrong number of channels."""
     x, weight = tuple(x), tuple(weight)
-    at = len(x) - len(weight) + 1                  # an input without a batch has one dimension less
-    given, wanted = x[at], weight[1] * groups
-    drawing = draw(("input", x, at), ("weight", weight, 1))
+    given, wanted = x[1], weight[1] * groups
+    drawing = draw(("input", x, 1), ("weight", weight, 1))
     lines = [drawing, f"  the input must have {wanted} channels: weight's {weight[1]}"
              + (f" for each of {groups} groups" if groups > 1 else "")]
     if x[-1] == wanted:
-        lines.append(f"  with `input.movedim(-1, {at})` the channels are {wanted}")
-    if weight[1] and given % weight[1] == 0 and weight[0] % (given // weight[1]) == 0 and given:
+        lines.append(f"  with `input.movedim(-1, 1)` the channels are {wanted}")
+    if given and weight[1] and given % weight[1] == 0 and weight[0] % (given // weight[1]) == 0:
         lines.append(f"  with `groups={given // weight[1]}` the input's {given} channels fit")
     return RuntimeError("\n".join([sentence, *lines]))
 
@@ -196,27 +202,37 @@ def batches(x, target, sentence):
 def missing(function, names):
     """torch's TypeError for arguments that were not given."""
     listed = ", ".join(f'"{name}"' for name in names)
-    return TypeError(f"{function}() missing {len(names)} required positional arguments: {listed}")
+    return TypeError(f"{function}() missing {len(names)} required positional argument{'s' * (len(names) == 1)}: "
+                     f"{listed}")                  # torch has its plural the wrong way round
 
 
-def in_torchs_words(error, name, method=False):
-    """The error of a call of `name` as torch words it, or None where it says that already.
+def in_torchs_words(error, function, args, method=False, told=False):
+    """The error of a call as torch words it, or None where it says that already.
 
-    An error without a second frame was raised by the call itself: an argument is missing. Others may count positions
-    as a function does, to which a method's are one less.
+    An error without a second frame was raised by the call itself: an argument is missing. Others speak of positions
+    and kinds of arguments: a method has one less than a function. Such an error may be `counted_as_method` already,
+    as are all (`told`) of functions that are methods only.
     """
-    text = str(error)
+    text, name = str(error), function.__name__
     if error.__traceback__.tb_next is None:
-        words = text.split("'")[1::2]
-        return missing(name, words) if " missing " in text and "keyword-only" not in text else None
-    if hasattr(error, "place") and not method:
-        return TypeError(text.replace(f"(position {error.place})", f"(position {error.place + 1})"))
-    if method and not hasattr(error, "place"):
-        start, found, rest = text.partition("(position ")
-        number = rest.partition(")")[0]
-        if found and start.startswith(f"{name}():") and number.isdigit() and int(number) > 1:
-            return TypeError(f"{start}(position {int(number) - 1}){rest.partition(')')[2]}")
-    return None
+        return missing(name, text.split("'")[1::2]) if " missing " in text and "keyword-only" not in text else None
+    if isinstance(error, AttributeError):          # something that is no tensor was asked for what tensors have
+        for place, (argument, value) in enumerate(zip(function.__code__.co_varnames, args)):
+            if not hasattr(value, "_spec") and text.startswith(f"'{type(value).__name__}' object has no attribute"):
+                return TypeError(f"{name}(): argument '{argument}' (position {place + 1 - method}) must be Tensor, not "
+                                 f"{type(value).__name__}")
+        return None
+    step = method - (told or hasattr(error, "counted_as_method"))
+    if not step or not text.startswith(f"{name}()"):
+        return None
+    start, _, rest = text.partition("(position ")
+    number, _, rest = rest.partition(")")
+    if number.isdigit() and int(number) > step:
+        return TypeError(f"{start}(position {int(number) - step}){rest}")
+    start, got, rest = text.partition(" - got (")
+    if not got:
+        return None
+    return TypeError(start + got + (rest.removeprefix("Tensor").removeprefix(", ") if step > 0 else "Tensor, " + rest))
 
 
 # ---- places, numbers, the tape

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 
+from . import errors
 from .fast import plain_number, short_path
 from .tensor import Tensor
 
@@ -30,6 +31,7 @@ def export(*public, inplace=False, out=True):
             function = operator = short_path(target)
             if any(name.startswith("__") for name in public) and len(target.inputs) == 2:
                 operator = short_path(target, operator=True)
+        method = as_method(function) if function is target else function
         if "dim" in getattr(getattr(target, "__code__", None), "co_varnames", ()):
             function = operator = taking_axis(function)
         with_out = taking_out(function) if out else function
@@ -42,9 +44,9 @@ def export(*public, inplace=False, out=True):
                 registry[name.removesuffix("()")] = target
                 functions[name.removesuffix("()")] = with_out
             elif name.startswith("."):
-                setattr(Tensor, name[1:], function)
+                setattr(Tensor, name[1:], as_method(target, True) if function is target else function)
             else:
-                setattr(Tensor, name, function)
+                setattr(Tensor, name, method)
                 registry[name] = target
                 functions[name] = with_out
             if inplace and has_twin(name):
@@ -60,6 +62,31 @@ def has_twin(name):
     return name in REFLECTED if name.startswith("__") else not name.endswith("()") and "." not in name[1:]
 
 
+def as_method(function, only=False):
+    """The function as a method: it takes numpy's words, and its errors count arguments as torch's methods do.
+
+    Functions to which that makes no difference stay as they are, without a call in between.
+    """
+    code = function.__code__
+    if code.co_argcount - len(function.__defaults__ or ()) < 2 and "dim" not in code.co_varnames:
+        return function
+
+    @functools.wraps(function)
+    def method(*args, **kwargs):
+        if kwargs:
+            for word, ours in (("axis", "dim"), ("keepdims", "keepdim")):
+                if word in kwargs:
+                    kwargs[ours] = kwargs.pop(word)
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, AttributeError) as error:
+            told = errors.in_torchs_words(error, function, args, True, only)
+            if told is None:
+                raise
+            raise told from None
+    return method
+
+
 def taking_axis(function):
     """The function with numpy's words too, as torch's: `axis` for `dim`, `keepdims` for `keepdim`."""
     @functools.wraps(function)
@@ -68,7 +95,13 @@ def taking_axis(function):
             for word, ours in (("axis", "dim"), ("keepdims", "keepdim")):
                 if word in kwargs:
                     kwargs[ours] = kwargs.pop(word)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, AttributeError) as error:
+            told = errors.in_torchs_words(error, function, args)
+            if told is None:
+                raise
+            raise told from None
     return with_axis
 
 
@@ -77,7 +110,13 @@ def taking_out(function):
     @functools.wraps(function)
     def with_out(*args, out=None, **kwargs):
         if out is None:
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except (TypeError, AttributeError) as error:
+                told = errors.in_torchs_words(error, function, args)
+                if told is None:
+                    raise
+                raise told from None
         made = function(*args, **kwargs)
         if isinstance(made, Tensor):
             return Tensor._write_out(out, made, function.__name__, args)

@@ -44,6 +44,9 @@ def has_short_path(op):
     return op.result in (None, "float")
 
 
+MISSING = object()                                 # what `other` is where a call leaves it out
+
+
 def unwritten(input, other):
     write()                                        # noqa: F821  (found in the function's own namespace, as is `call`)
     return call(input, other)                      # noqa: F821
@@ -57,8 +60,9 @@ def unwritten_unary(input):
 def written_at_first_call(op, refuse):
     """A function that writes its own code when it is first called: it stays one object, under all its names."""
     namespace = {}
-    call = FunctionType((unwritten_unary if len(op.inputs) == 1 else unwritten).__code__, namespace, public_name(op))
-    call.__doc__, namespace["call"] = op.__doc__, call
+    template, defaults = (unwritten_unary, None) if len(op.inputs) == 1 else (unwritten, (MISSING,))
+    call = FunctionType(template.__code__, namespace, public_name(op), defaults)
+    call.__doc__, call.__qualname__, namespace["call"] = op.__doc__, public_name(op), call
 
     def write():
         source, name = source_of(op), f"<short path of {op.__name__}>"
@@ -286,7 +290,8 @@ def general_path(op):
     def call(input):
         return general(input)
 
-    call.__name__, call.__doc__ = public_name(op), op.__doc__
+    call.__name__ = call.__qualname__ = public_name(op)
+    call.__doc__ = op.__doc__
     return call
 
 
@@ -294,12 +299,13 @@ def known_operands(op, refuse):
     """The general path of a binary op, after a look at the other operand."""
     general = op.call
 
-    def call(input, other):
+    def call(input, other=MISSING):
         if isinstance(input, Tensor) and isinstance(other, (Tensor, bool, int, float)):
             return general(input, other)
         return refuse(general, input, other)
 
-    call.__name__, call.__doc__ = public_name(op), op.__doc__
+    call.__name__ = call.__qualname__ = public_name(op)
+    call.__doc__ = op.__doc__
     return call
 
 
@@ -314,6 +320,8 @@ def number_or_refuse(general, x, y):
 
 def number_or_raise(general, x, y):
     """The same for functions: what is not ours is an error."""
+    if y is MISSING:
+        raise errors.missing(public_name(general.__self__), ["other"])
     return general(plain_number(x), plain_number(y))
 
 

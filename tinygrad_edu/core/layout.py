@@ -195,6 +195,30 @@ def normalize_dims(dim, ndim):
     return tuple(sorted(dims)) if ndim else ()
 
 
+class layout:
+    """How a tensor's elements are found in memory: here always by strides, so there is one, `strided`."""
+
+    def __new__(cls):
+        raise TypeError("cannot create 'torch.layout' instances")
+
+    def __repr__(self):
+        return f"torch.{self.name}"
+
+    def __reduce__(self):
+        return self.name
+
+
+class memory_format(layout):
+    """In what order a new tensor's dimensions lie in memory."""
+
+    def __new__(cls):
+        raise TypeError("cannot create 'torch.memory_format' instances")
+
+
+strided, contiguous_format, preserve_format = (object.__new__(kind) for kind in (layout, memory_format, memory_format))
+strided.name, contiguous_format.name, preserve_format.name = "strided", "contiguous_format", "preserve_format"
+
+
 def infer_size(shape, count):
     """`shape` with its one -1 filled in, for `count` elements; torch's error where they don't fit."""
     shape = tuple(shape)
@@ -213,10 +237,10 @@ def infer_size(shape, count):
             raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
                                "unspecified dimension size -1 can be any value and is ambiguous")
         if known == 0 or count % known:
-            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
+            raise errors.sizes(shape, count)
         return shape[:unknown] + (count // known,) + shape[unknown + 1:]
     if known != count:
-        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
+        raise errors.sizes(shape, count)
     return shape
 
 

@@ -115,6 +115,9 @@ class set_grad_enabled(_Switch):
     def _fresh(self):
         return set_grad_enabled(self.value)
 
+    def __repr__(self):
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.value})"
+
     def __enter__(self):
         _switch(self.value)
 

@@ -112,6 +112,10 @@ class Op:
     def name_result(cls, inputs, params):
         if not any([x._spec.names is not None for x in inputs if isinstance(x, Tensor)]):
             return None
+        if isinstance(params.get("keepdim"), str):
+            raise TypeError(f"{called(public_name(cls), sys._getframe(1))}() received an invalid combination of "
+                            "arguments - got (str, str), but expected one of:\n"
+                            " * dim as an int, a name, or a sequence of either")
         if cls.names is None:
             raise refused_names(public_name(cls))
         if cls.names == "none":
@@ -225,18 +229,23 @@ def public_name(cls):
 
 
 def refused_names(op):
-    """The error of an operation without a rule for names, about the function of ops that the user called.
+    """The error of an operation without a rule for names, about the function that the user called."""
+    return RuntimeError(names.refuse(called(op, sys._getframe(2))))
 
-    That is the outermost one on the stack before it leaves this package; `op` if an op itself was called.
+
+def called(op, frame):
+    """The function of ops that the user called: the outermost one on the stack, looking from `frame` outwards.
+
+    It is `op` where no function that is known under its own name stands between the user and that op.
     """
-    package, frame = __package__.removesuffix("core"), sys._getframe(1)
+    package = __package__.removesuffix("core")
     while frame is not None and frame.f_globals.get("__name__", "").startswith(package):
         name, home = frame.f_code.co_name, frame.f_globals
-        known = getattr(home.get(name), "__code__", None) is frame.f_code     # a function of its file, no method
+        known = frame.f_code in [getattr(f, "__code__", None) for f in (home.get(name), getattr(Tensor, name, None))]
         if known and not name.startswith("_") and home["__name__"].startswith(f"{package}ops."):
             op = name
         frame = frame.f_back
-    return RuntimeError(names.refuse(op))
+    return op
 
 
 def check_operands(cls, inputs, tensors):
@@ -254,12 +263,18 @@ def check_operands(cls, inputs, tensors):
 def refused_operand(cls, inputs, place, name=None):
     name = name or public_name(cls)
     kinds = ["Tensor" if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
+    method = isinstance(inputs[0], Tensor)         # what is called without a tensor in front is a function
     if cls.numbers in ("second", "overloads"):
-        return TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(kinds)}), but "
-                         "expected one of:\n * (Tensor input, Tensor other, *, Tensor out = None)\n"
-                         " * (Tensor input, Number other, *, Tensor out = None)")
-    argument = {"x": "input", "y": "other"}.get(cls.inputs[place], cls.inputs[place])
-    return TypeError(f"{name}(): argument '{argument}' (position {place + 1}) must be Tensor, not {kinds[place]}")
+        error = TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(kinds[method:])}), "
+                          "but expected one of:\n * (Tensor input, Tensor other, *, Tensor out = None)\n"
+                          " * (Tensor input, Number other, *, Tensor out = None)")
+    else:
+        argument = {"x": "input", "y": "other"}.get(cls.inputs[place], cls.inputs[place])
+        error = TypeError(f"{name}(): argument '{argument}' (position {place + 1 - method}) must be Tensor, not "
+                          f"{kinds[place]}")
+    if method:
+        error.counted_as_method = True
+    return error
 
 
 def common_backend(inputs):

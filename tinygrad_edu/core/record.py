@@ -145,6 +145,9 @@ class LongNode(OpNode):
         return [fit(r, spec) if r is not None and edge is not None else None
                 for r, spec, edge in zip(results, self.specs, self.edges)]
 
+    def unpack_out(self):
+        return unnamed(super().unpack_out())
+
     @property
     def saved(self):
         """The saved inputs, in order (None for those that are not in `saves`)."""

@@ -40,6 +40,8 @@ class Tensor(OnTape):
     nbytes = property(lambda self: self._spec.dtype.itemsize * layout.numel(self._spec.shape))
     is_cuda = property(lambda self: self._spec.backend.device.type == "cuda")
     is_cpu = property(lambda self: self._spec.backend.device.type == "cpu")
+    layout = property(lambda self: layout.strided)
+    real = property(lambda self: self)
     is_sparse = is_quantized = is_meta = is_mkldnn = property(lambda self: False)
     _version = property(lambda self: 0 if self._storage_ is None else self._storage_.version)
 
@@ -86,6 +88,10 @@ class Tensor(OnTape):
 
     def is_complex(self):
         return False
+
+    @property
+    def imag(self):
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
 
     def is_signed(self):
         return self._spec.dtype.is_signed
@@ -168,6 +174,8 @@ class Tensor(OnTape):
         if self.requires_grad and mode.grad:
             warnings.warn("Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
                           "Consider using tensor.detach() first.", UserWarning, stacklevel=3)
+        if layout.numel(self._spec.shape) != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
         return kind(self.item())
 
     def __float__(self):
@@ -177,7 +185,7 @@ class Tensor(OnTape):
         return self._scalar(int)
 
     def __complex__(self):
-        return complex(self.item())
+        return self._scalar(complex)
 
     def __index__(self):
         if self._spec.dtype.category == dtypes.FLOATING or self.numel() != 1:
@@ -202,6 +210,9 @@ class Tensor(OnTape):
         if not self._spec.shape:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
+
+    def __delitem__(self, index):
+        raise TypeError("Tensor does not support deleting items")
 
     def __hash__(self):
         return id(self)

@@ -2,8 +2,6 @@
 
 A layer is a Module with Parameters; what it computes is a function of `nn.functional`, an op of `tinygrad_edu.ops`.
 """
-from __future__ import annotations
-
 from .parameter import Buffer, Parameter
 from .module import Module
 from . import functional, init

@@ -155,9 +155,13 @@ def _divided_from(input, other):
     return input.reciprocal() * other if known(other) else NotImplemented
 
 
-def scaled(input, other, alpha):
+def scaled(input, other, alpha, function="add"):
     """alpha * other in the type of the sum, for an addition to input."""
-    if type(alpha) is int and alpha == 1 or not known(input, other):
+    if type(alpha) is int and alpha == 1:
+        return other
+    if not known(plain_number(alpha)) or isinstance(alpha, Tensor) and alpha.ndim:
+        raise TypeError(f"{function}(): argument 'alpha' must be Number, not {type(alpha).__name__}")
+    if not known(input, other):
         return other
     dtype = common_dtype((input, other))
     if isinstance(alpha, bool) and dtype.category != BOOL:
@@ -179,7 +183,7 @@ def add(input, other, *, alpha=1):
 def sub(input, other, *, alpha=1):
     """input - alpha * other"""
     no_bools(input, other)
-    return minus(input, scaled(input, other, alpha))
+    return minus(input, scaled(input, other, alpha, "sub"))
 
 
 @export("rsub()")
@@ -188,7 +192,7 @@ def rsub(input, other, *, alpha=1):
     if not isinstance(input, Tensor):
         raise refused_operand(Rsub, (input, other), 0)
     no_bools(input, other)
-    return minus_from(scaled(other, input, alpha), other)
+    return minus_from(scaled(other, input, alpha, "rsub"), other)
 
 
 @export("neg", "negative", "__neg__", inplace=True)

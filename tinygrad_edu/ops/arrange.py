@@ -15,7 +15,8 @@ from ..core.op import Op
 from ..core.record import record
 from ..core.tensor import Tensor, empty, from_host
 from .expand import expand
-from .views import dim_of, flatten, no_names, reshape, sizes_of, unsqueeze
+from ..core.data import sizes_of
+from .views import dim_of, flatten, no_names, reshape, unsqueeze
 
 
 def _windows(x):
@@ -41,7 +42,7 @@ def repeat_backward(g, repeats, shape):
 @export(".repeat")
 def repeat(input, *repeats):
     """The tensor repeated that many times along each dimension; more repeats than dimensions make new ones in front."""
-    repeats = sizes_of(repeats)
+    repeats = sizes_of(repeats, "repeat", "repeats")
     no_names(input, "repeat")
     lead = len(repeats) - input.ndim
     if lead < 0:
@@ -66,7 +67,7 @@ def repeat(input, *repeats):
 @export("tile")
 def tile(input, *dims):
     """`repeat`, with ones added in front where `dims` are fewer than the tensor's."""
-    dims = sizes_of(dims)
+    dims = sizes_of(dims, "tile", "dims")
     return repeat(input, (1,) * (input.ndim - len(dims)) + dims)
 
 
@@ -124,6 +125,7 @@ def roll(input, shifts, dims=None):
         raise RuntimeError("`shifts` required")
     if len(shifts) != len(dims) and (dims or len(shifts) > 1):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+    no_names(input, "roll")
     dims = tuple([dim_of(input, d) for d in dims])
     out = empty(input.shape, input.dtype, input._spec.backend)
     if input.numel():
@@ -156,6 +158,8 @@ class Flip(Op):
 @export("flip", out=False)
 def flip(input, *dims):
     """The elements in reverse order along each of `dims`."""
+    if not dims or dims[0] is None:
+        sizes_of(dims, "flip", "dims")             # torch's refusal
     dims = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     dims = tuple([dim_of(input, d) for d in dims])
     for i, d in enumerate(dims):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core import layout
+from ..core import errors, layout
 from ..core.export import export, functions
 from ..core.op import Op
 from .loss import reduced, reduction_of
@@ -106,8 +106,8 @@ def _nll_loss(input, target, weight, ignore_index, reduction):
     if not ndim:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     if ndim != 1 and target.ndim and input.shape[0] != target.shape[0]:
-        raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
-                         f"({target.shape[0]}).")
+        raise errors.batches(input.shape, target.shape, f"Expected input batch_size ({input.shape[0]}) to match target "
+                             f"batch_size ({target.shape[0]}).")
     check_classes(input, target, weight)
     params = {"reduction": reduction, "ignore_index": ignore_index}
     if ndim <= 2:

@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from ..core import layout
+from ..core import errors, layout
 from ..core.export import export, functions
 from ..core.op import Op, common_backend
 from .matmul import c_name, check_tensors, refuse_integers
@@ -150,8 +150,8 @@ def check_convolution(input, weight, bias, stride, padding, dilation, groups, tr
                                f"{w[1] * groups} elements, but got bias of size {list(bias.shape)} instead")
         return
     if x[1] != w[1] * groups:
-        raise RuntimeError(f"Given groups={groups}, weight of size {w}, expected input{x} to have {w[1] * groups} "
-                           f"channels, but got {x[1]} channels instead")
+        raise errors.channels(x, w, groups, f"Given groups={groups}, weight of size {w}, expected input{x} to have "
+                              f"{w[1] * groups} channels, but got {x[1]} channels instead")
     if bias is not None and list(bias.shape) != [w[0]]:
         raise RuntimeError(f"Given weight of size {w}, expected bias to be 1-dimensional with {w[0]} elements, but got "
                            f"bias of size {list(bias.shape)} instead")

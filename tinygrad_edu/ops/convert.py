@@ -95,8 +95,9 @@ def parse_to(args, kwargs):
     other = kwargs.pop("other", None)
     for key in ("non_blocking", "memory_format"):
         kwargs.pop(key, None)
-    if kwargs:
-        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    if kwargs or not isinstance(dtype, (dtypes.dtype, type(None))):
+        word, value = next(iter(kwargs.items())) if kwargs else ("dtype", dtype)
+        raise invalid_to(f"{word}={type(value).__name__}, ")
     for arg in args:
         if isinstance(arg, Tensor):
             other = arg
@@ -105,15 +106,20 @@ def parse_to(args, kwargs):
         elif isinstance(arg, (str, backends.device)) or isinstance(arg, int) and not isinstance(arg, bool):
             device = arg
         elif arg is not None and not isinstance(arg, bool):
-            raise TypeError(
-                f"to() received an invalid combination of arguments - got ({type(arg).__name__}), but expected one "
-                "of:\n * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = "
-                "False)\n"
-                " * (torch.dtype dtype, bool non_blocking = False, bool copy = False)\n"
-                " * (Tensor tensor, bool non_blocking = False, bool copy = False)")
+            raise invalid_to(type(arg).__name__)
     if other is not None:
         device, dtype = other.device, other.dtype
     return device, dtype, copy
+
+
+def invalid_to(got):
+    return TypeError(f"to() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+                     " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = "
+                     "False, *, torch.memory_format memory_format = None)\n"
+                     " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format "
+                     "memory_format = None)\n"
+                     " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format "
+                     "memory_format = None)")
 
 
 @export(".cpu")

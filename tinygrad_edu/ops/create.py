@@ -116,7 +116,7 @@ def like(x, value, dtype=None, device=None, requires_grad=False, memory_format=N
     backend = spec.backend if device is None else backends.get_backend(device)
     dtype = dtype_of("empty_like", dtype, spec.dtype)
     strides = dense_strides(spec.shape, spec.strides)
-    if memory_format == "torch.contiguous_format" or strides == strides_of.contiguous_strides(spec.shape):
+    if memory_format is strides_of.contiguous_format or strides == strides_of.contiguous_strides(spec.shape):
         made = uninitialised(spec.shape, dtype, backend, spec.names)
     else:
         buffer = backend.empty(x.numel(), dtype)
@@ -163,7 +163,8 @@ def _family(name, value):
     for spelling, function, more in ((f"{name}()", make, "of a shape"),
                                      (f"{name}_like()", make_like, "shaped like `input`"),
                                      (f".new_{name}", make_new, "of a shape, with this tensor's dtype and device")):
-        function.__name__, function.__doc__ = spelling.strip(".()"), f"{says} {more}."
+        function.__name__ = function.__qualname__ = spelling.strip(".()")
+        function.__doc__ = f"{says} {more}."
         export(spelling)(function)
 
 

@@ -9,14 +9,14 @@ import warnings
 
 import numpy as np
 
-from ..core import layout, names
+from ..core import errors, layout, names
 from ..core.export import export, functions
 from ..core.mode import mode, no_grad
 from ..core.op import Op, common_backend
 from ..core.record import record
 from ..core.tensor import Tensor
 from .matmul import Dot, _bmm, _dot, check_tensors, matmul, mm, named, refuse_bool, reshaped
-from .views import Unsafe, no_names
+from .views import Unsafe, bare, give_names, no_names
 
 
 # ---- einsum
@@ -122,8 +122,10 @@ def check_sizes(operands, terms):
                     raise RuntimeError(f"einsum(): dimension {list(term).index(label)} covered by ellipsis in operand "
                                        f"{number}has size {size} which does not broadcast with previously seen "
                                        f"ellipsis with size {before} for the respective dimension")
-                raise RuntimeError(f"einsum(): subscript {label} has size {size} for operand {number} which does not "
-                                   f"broadcast with previously seen size {before}")
+                first = next(i for i, t in enumerate(terms) if label in t and operands[i].shape[t.index(label)] == before)
+                raise errors.labels(first, operands[first].shape, terms[first].index(label), number, x.shape,
+                                    list(term).index(label), f"einsum(): subscript {label} has size {size} for operand "
+                                    f"{number} which does not broadcast with previously seen size {before}")
             seen[label] = size if before == 1 else before
 
 
@@ -274,8 +276,7 @@ def outer(input, vec2):
         if x.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {x.ndim}-D")
     if named(input, vec2):
-        out = outer(input.rename(None), vec2.rename(None))
-        return out.rename(*names.validate(input.names + vec2.names, 2) or (None, None))
+        return give_names(outer(bare(input), bare(vec2)), names.validate(input.names + vec2.names, 2))
     return input.unsqueeze(1) * vec2
 
 

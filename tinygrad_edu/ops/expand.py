@@ -1,10 +1,11 @@
 """Dimensions of size one repeated without copying, and the way back: a sum over what was repeated."""
 from __future__ import annotations
 
-from ..core import layout
+from ..core import errors, layout
+from ..core.data import sizes_of
 from ..core.export import export
 from ..core.tensor import Tensor
-from .views import View, sizes_of
+from .views import View
 
 
 class Expand(View):
@@ -14,7 +15,7 @@ class Expand(View):
 @export(".expand")
 def expand(input, *sizes, implicit=False):
     """Dimensions of size one repeated without copying; -1 keeps a size."""
-    sizes = sizes_of(sizes)
+    sizes = sizes_of(sizes, "expand", "size")
     spec = input._spec
     lead = len(sizes) - input.ndim
     if lead < 0:
@@ -30,9 +31,9 @@ def expand(input, *sizes, implicit=False):
                                    f"dimension {d}")
             shape[d] = mine
         elif mine is not None and mine != size and mine != 1:
-            raise RuntimeError(f"The expanded size of the tensor ({size}) must match the existing size ({mine}) at "
-                               f"non-singleton dimension {d}.  Target sizes: {list(sizes)}.  Tensor sizes: "
-                               f"{list(spec.shape)}")
+            raise errors.expand(spec.shape, sizes, d, f"The expanded size of the tensor ({size}) must match the existing "
+                                f"size ({mine}) at non-singleton dimension {d}.  Target sizes: {list(sizes)}.  Tensor "
+                                f"sizes: {list(spec.shape)}")
     strides = _expanded_strides(spec, shape)
     return Expand.of(input, shape, strides, None, None if spec.names is None else (None,) * lead + spec.names)
 
@@ -54,9 +55,16 @@ def expand_as(input, other):
     return expand(input, other.shape)
 
 
-@export("broadcast_to")
+@export("broadcast_to()")
 def broadcast_to(input, size):
-    return expand(input, *size)
+    """`expand` of a tensor, to sizes in a sequence."""
+    return expand(input, *sizes_of((size,), "broadcast_to", "size"))
+
+
+@export(".broadcast_to")
+def _broadcast_to(input, *sizes, size=None):
+    """`expand`: sizes one by one, or as one sequence."""
+    return expand(input, *sizes_of(sizes if size is None else (size,), "broadcast_to", "size"))
 
 
 @export("broadcast_tensors()")
@@ -89,7 +97,7 @@ def broadcast_shapes(*shapes):
 @export(".sum_to_size")
 def sum_to_size(input, *size):
     """Undo a broadcast: the sum over every dimension that `size` doesn't have, or has as one."""
-    size = sizes_of(size)
+    size = sizes_of(size, "sum_to_size", "size")
     if not size:
         return input.sum()
     lead = input.ndim - len(size)

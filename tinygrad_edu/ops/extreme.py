@@ -11,7 +11,6 @@ import numpy as np
 
 from ..core.export import export
 from ..core.op import Op, Reduction
-from ..core.record import unnamed
 from ..core.tensor import Tensor
 from . import return_types
 from .reduce import dims_of, in_float32, one_dim, spread, wants_tensor
@@ -87,7 +86,7 @@ class Aminmax(Op):
     def backward(ctx, *gs):
         x, dims, keepdim = ctx.saved[0], ctx.params["dims"], ctx.params["keepdim"]
         total = None
-        for g, out in zip(gs, unnamed(ctx.unpack_out())):
+        for g, out in zip(gs, ctx.unpack_out()):
             if g is not None:
                 part = share(spread(g, dims, keepdim), x == spread(out, dims, keepdim), dims)
                 total = part if total is None else total + part

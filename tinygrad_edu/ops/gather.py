@@ -59,6 +59,8 @@ def overwrite(flat, places, values):
 # ---- gather
 class Gather(Op):
     """out[i][j] = x[index[i][j]][j], for dim = 0."""
+    names = "unify"
+
     def cpu(x, index, *, dim):
         return np.ascontiguousarray(x).reshape(-1)[positions(x.shape, index,
                                                              dim)] if index.size else np.empty(index.shape, x.dtype)
@@ -68,7 +70,7 @@ class Gather(Op):
 @export("gather")
 def gather(input, dim, index, *, sparse_grad=False):
     """Elements of `input` along `dim` at `index`, in index's shape: out[i][j] = input[index[i][j]][j] for dim = 0."""
-    tensor_argument(index, "gather", "index", 2)
+    tensor_argument(index, "gather", "index", 3)
     dim = dim_of(input, dim)
     index = indices_for("gather", input, dim, index, "input")
     if index.numel():
@@ -108,6 +110,8 @@ def take_along_dim(input, indices, dim=None):
 # ---- scatter
 class Scatter(Op):
     """x with out[index[i][j]][j] = src[i][j], for dim = 0."""
+    names = "unify"
+
     def cpu(x, index, src, *, dim):
         return scattered(x, index, cut(src, index).reshape(-1), dim, overwrite)
     grad_x = lambda g, index, dim: g.scatter(dim, index, 0)
@@ -117,6 +121,7 @@ class Scatter(Op):
 class ScatterValue(Op):
     """x with one number written at the indices."""
     node_name = "ScatterBackward1"
+    names = "unify"
 
     def cpu(x, index, *, dim, value):
         return scattered(x, index, value, dim, overwrite)
@@ -125,6 +130,8 @@ class ScatterValue(Op):
 
 class ScatterAdd(Op):
     """x with out[index[i][j]][j] += src[i][j], for dim = 0."""
+    names = "unify"
+
     def cpu(x, index, src, *, dim):
         return scattered(x, index, cut(src, index).reshape(-1), dim, np.add.at)
     grad_x = lambda g: g
@@ -133,7 +140,7 @@ class ScatterAdd(Op):
 
 def scatter_arguments(function, x, dim, index, src):
     """Dimension and index, checked against x and src."""
-    tensor_argument(index, function, "index", 2)
+    tensor_argument(index, function, "index", 3)
     dim = dim_of(x, dim)
     indices_for("scatter", x, dim, index, "self")
     if isinstance(src, Tensor):
@@ -174,7 +181,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
 @export("scatter_add", inplace=True)
 def scatter_add(input, dim, index, src):
     """`input` with out[index[i][j]][j] += src[i][j] (for dim = 0): an index that occurs twice adds twice."""
-    tensor_argument(src, "scatter_add", "src", 3)
+    tensor_argument(src, "scatter_add", "src", 4)
     dim = scatter_arguments("scatter_add", input, dim, index, src)
     return ScatterAdd.call(input, index, src, dim=dim)
 
@@ -182,6 +189,7 @@ def scatter_add(input, dim, index, src):
 class ScatterReduce(Op):
     """x with the src of equal index combined: summed, multiplied, averaged, the largest or smallest."""
     saves = ("x", "index", "src", "out")
+    names = "unify"
 
     def cpu(x, index, src, *, dim, reduce, include_self):
         def write(flat, places, values):
@@ -219,6 +227,7 @@ def identity(reduce, dtype):
 class ScatterCombined(Op):
     """scatter with reduce=: torch has no derivative for it, and says so when one is asked for."""
     node_name = "NotImplemented"
+    names = "unify"
     cpu = lambda x, index, src, *, dim, reduce: ScatterReduce.cpu(x, index, src, dim=dim, reduce=reduce,
                                                                   include_self=True)
 
@@ -270,7 +279,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     """
     if reduce not in BACKWARD:
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
-    tensor_argument(src, "scatter_reduce", "src", 3)
+    tensor_argument(src, "scatter_reduce", "src", 4)
     dim = scatter_arguments("scatter_reduce", input, dim, index, src)
     if reduce == "mean" and input.dtype is dtypes.bool_:
         raise NotImplementedError("\"scatter_gather_tensor_cpu_reduce_mean\" not implemented for 'Bool'")

@@ -17,7 +17,7 @@ from ..core.op import Op, number_as
 from ..core.tensor import Tensor, filled
 from .expand import expand
 from .slices import select, slice_
-from .views import alias, reshape, unsqueeze
+from .views import alias, bare, give_names, new_dim, reshape
 
 INDEX_NAMES = tuple([f"index{i}" for i in range(64)])
 INDEX_TYPES = ("int64", "int32", "bool", "uint8")
@@ -41,7 +41,7 @@ class Index(Op):
     def backward(ctx, g):
         spec = ctx.specs[0]
         zeros = filled(spec.shape, 0, spec.dtype, spec.backend)
-        return put(zeros, ctx.saved[1:], ctx.params["places"], g, accumulate=True),
+        return _put(zeros, ctx.saved[1:], ctx.params["places"], g, accumulate=True),
 
 
 class IndexPut(Op):
@@ -63,7 +63,7 @@ class IndexPut(Op):
         to_x = to_values = None
         if ctx.edges[0] is not None:
             zero = filled((), 0, g.dtype, g._spec.backend)
-            to_x = g if ctx.params["accumulate"] else put(g, indices, places, zero)
+            to_x = g if ctx.params["accumulate"] else _put(g, indices, places, zero)
         if ctx.edges[1] is not None:
             to_values = Index.call(g, *indices, places=places)
         return to_x, to_values
@@ -89,7 +89,7 @@ def add_at(array, key, values):
         array[...] = flat.reshape(array.shape)
 
 
-def put(x, indices, places, values, accumulate=False):
+def _put(x, indices, places, values, accumulate=False):
     return IndexPut.call(x, values, *indices, places=places, accumulate=accumulate)
 
 
@@ -112,7 +112,7 @@ def look(x, key, writing=False):
         if part is Ellipsis:
             dim, left = dim + left, 0
         elif part is None:
-            x, dim = unsqueeze(x, dim), dim + 1
+            x, dim = new_dim(x, dim), dim + 1
         elif isinstance(part, slice):
             whole_dim = part.step in (None, 1) and not part.start and (part.stop is None or part.stop >= x.shape[dim])
             if not whole_dim or isinstance(key, slice) and not writing:
@@ -122,11 +122,11 @@ def look(x, key, writing=False):
             x = _select(x, dim, part, place)
         else:
             if not part.ndim:                      # a 0-d mask: a new dimension of size one or zero
-                x, part = unsqueeze(x, dim), reshape(part, 1)
+                x, part = new_dim(x, dim), reshape(part, 1)
             indices[dim] = part
             dim += _consumes(part)
     if not indices:
-        return (x if x is not whole or writing else alias(x)), (), ()
+        return (x if x is not whole or writing else alias(x, x._spec.names)), (), ()
     places, at = [], 0
     while at <= max(indices):
         places.append(at in indices)
@@ -293,7 +293,7 @@ def _setitem(x, key, value):
     single = not value.ndim
     ones = next((d for d, size in enumerate(value.shape) if size != 1), value.ndim)
     if ones:                                       # as torch: leading dimensions of size one don't count
-        value = reshape(value, value.shape[ones:])
+        value = give_names(reshape(bare(value), value.shape[ones:]), value.names[ones:])
     if indices:
         view._index_put_(indices, places, value)
     elif single:
@@ -316,7 +316,7 @@ def _index_put(x, indices, places, values, accumulate=False):
                            f"the destination and {values.dtype.legacy_name} for the source.")
     if values._spec.backend is not x._spec.backend and not values.ndim:
         values = values.to(x.device)
-    return put(x, indices, places, values, accumulate)
+    return _put(x, indices, places, values, accumulate)
 
 
 def result_shape(x, indices, places, common):
@@ -336,13 +336,13 @@ def result_shape(x, indices, places, common):
 def index_put(input, indices, values, accumulate=False):
     """`input` with `values` written (`accumulate=True`: added) at a tuple of tensors of indices, one per dimension."""
     if not isinstance(indices, (tuple, list)):
-        raise TypeError("index_put(): argument 'indices' (position 1) must be tuple of Tensors, not "
+        raise TypeError("index_put(): argument 'indices' (position 2) must be tuple of Tensors, not "
                         f"{type(indices).__name__}")
     for place, k in enumerate(indices):
         if not isinstance(k, Tensor):
             raise TypeError(f"expected Tensor as element {place} in argument 0, but got {type(k).__name__}")
     if not isinstance(values, Tensor):
-        raise TypeError(f"index_put(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
+        raise TypeError(f"index_put(): argument 'values' (position 3) must be Tensor, not {type(values).__name__}")
     indices = [checked_index(k) for k in indices]
     if sum(map(_consumes, indices)) > input.ndim:
         raise IndexError(f"too many indices for tensor of dimension {input.ndim} (got {sum(map(_consumes, indices))})")

@@ -5,6 +5,7 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.export import export
+from ..core.names import unify
 from ..core.op import Op, number_as
 from ..core.tensor import Tensor
 from .gather import check_index, overwrite, scattered, tensor_argument
@@ -22,6 +23,8 @@ def at(dim, index):
 
 class IndexSelect(Op):
     """The slices of x along dim at the indices."""
+    names = "keep"
+
     def cpu(x, index, *, dim):
         return np.ascontiguousarray(np.take(x, index, axis=dim)) if x.ndim else x.copy()
     grad_x = lambda g, index, shape, dim: g.new_zeros(shape).index_add(dim, index, g)
@@ -48,6 +51,8 @@ def index_select(input, dim, index):
 
 class IndexAdd(Op):
     """x with the slices of src added at the indices."""
+    names = lambda x, index, src: unify(x, src)
+
     def cpu(x, index, src, *, dim, alpha):
         return scattered(x, wide(index, src, dim), (src if alpha == 1 else src * src.dtype.type(alpha)).reshape(-1),
                          dim, np.add.at)
@@ -87,6 +92,8 @@ def index_add(input, dim, index, source, *, alpha=1):
 
 class IndexCopy(Op):
     """x with the slices of src written at the indices."""
+    names = lambda x, index, src: unify(x, src)
+
     def cpu(x, index, src, *, dim):
         return scattered(x, wide(index, src, dim), src.reshape(-1), dim, overwrite)
     grad_x = lambda g, index, dim: g.index_fill(dim, index, 0)

@@ -105,8 +105,7 @@ def check_result(x, result):
         raise RuntimeError(f"output with shape {list(x.shape)} doesn't match the broadcast shape {list(result.shape)}")
     check_cast(result.dtype, x.dtype)
     if result._spec.names != x._spec.names:
-        names.check_inplace(x._spec.names, result._spec.names)
-        take_names(x, result)
+        take_names(x, names_after(x, result._spec.names))
 
 
 def check_cast(dtype, wanted):
@@ -115,8 +114,14 @@ def check_cast(dtype, wanted):
                            f"{wanted.legacy_name}")
 
 
-def take_names(x, named):
-    x._spec = strided_spec(x.dtype, x.shape, x._spec.strides, x._spec.backend, named._spec.names)
+def names_after(x, result):
+    """The names that x has after a result with these names (or None) was written into it; torch's refusal."""
+    names.check_inplace(x._spec.names, result)
+    return names.tidy(result)
+
+
+def take_names(x, found):
+    x._spec = strided_spec(x.dtype, x.shape, x._spec.strides, x._spec.backend, found)
 
 
 # ---- nodes
@@ -238,10 +243,15 @@ def copy_(input, src, non_blocking=False):
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     recording = check_writable(input, (src,))
+    named = input._spec.names
+    if named != src._spec.names:
+        named = names_after(input, names.unify(input.names, src.names))
     shape = layout.broadcast_shapes(tuple(input.shape), tuple(src.shape))
     if shape != input.shape:
         raise RuntimeError(f"output with shape {list(input.shape)} doesn't match the broadcast shape {list(shape)}")
     refuse_overlap(input, src)
+    if named is not None and input._spec.names is None:
+        take_names(input, named)
     edge = receiver(src) if recording else None    # before the write: src may be a view of the same memory
     overwrite(input, source_array(input, src))
     if recording and input.is_floating_point():

@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import warnings
 
-from ..core import dtypes, layout
+from ..core import dtypes, errors, layout
 from ..core.export import export
 from ..core.mode import mode
 from ..core.op import Op, common_backend
@@ -87,11 +87,13 @@ def cat(tensors, dim=0):
         if x.shape == (0,):
             continue
         if x.ndim != first.ndim:
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}")
+            raise errors.ranks([t.shape for t in tensors], dim, place, "Tensors must have same number of dimensions: got "
+                               f"{first.ndim} and {x.ndim}")
         for d, (mine, other) in enumerate(zip(first.shape, x.shape)):
             if d != dim and mine != other:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {mine} but "
-                                   f"got size {other} for tensor number {place} in the list.")
+                raise errors.cat([t.shape for t in tensors], dim, place, d, "Sizes of tensors must match except in "
+                                 f"dimension {dim}. Expected size {mine} but got size {other} for tensor number "
+                                 f"{place} in the list.")
         size += x.shape[dim]
     shape = first.shape[:dim] + (size,) + first.shape[dim + 1:]
     strides, windows, start = layout.contiguous_strides(shape), [], 0
@@ -103,7 +105,13 @@ def cat(tensors, dim=0):
 
 class Stack(Op):
     """Tensors of one shape along a new dimension."""
+    names = "unify"
     inputs, parameters = (), ("dim",)
+
+    @classmethod
+    def name_result(cls, tensors, params):
+        found, dim = super().name_result(tensors, params), params["dim"]
+        return found and found[:dim] + (None,) + found[dim:]
 
     def backward(ctx, g):
         return tuple([None if edge is None else g.select(ctx.params["dim"], i) for i, edge in enumerate(ctx.edges)])
@@ -119,8 +127,8 @@ def stack(tensors, dim=0):
     dim = layout.normalize_dim(dim, len(shape) + 1)
     for place, x in enumerate(tensors):
         if x.shape != shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
-                               f"{list(x.shape)} at entry {place}")
+            raise errors.stack([t.shape for t in tensors], place, "stack expects each tensor to be equal size, but got "
+                               f"{list(shape)} at entry 0 and {list(x.shape)} at entry {place}")
     wide = shape[:dim] + (len(tensors),) + shape[dim:]
     strides = layout.contiguous_strides(wide)
     return assemble(Stack, tensors, wide, [(shape, without(strides, dim), i * strides[dim])

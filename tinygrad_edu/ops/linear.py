@@ -277,7 +277,7 @@ def _linear(input, weight, bias):
         return matmul(input, weight.t()) + bias
     weight.t()                                     # torch's refusal of more than two dimensions
     rows = input if input.ndim == 2 else input.reshape(layout.numel(input.shape[:-1]), input.shape[-1])
-    check_features(rows, weight)
+    check_features(rows, weight, input.shape)
     check_addmm(bias, rows, weight.t(), (input.shape, weight.shape))
     if bias.ndim != 1 or bias.shape[0] != weight.shape[0]:
         out = Addmm.call(bias, rows, weight.t(), beta=1, alpha=1)
@@ -286,11 +286,9 @@ def _linear(input, weight, bias):
     return out if input.ndim == 2 else out.view(*input.shape[:-1], weight.shape[0])
 
 
-def check_features(x, weight):
+def check_features(x, weight, drawn=None):
     """The error of a layer that gets the wrong number of features, in the words of layers."""
     given, (out_features, wanted) = x.shape[-1], weight.shape if weight.ndim == 2 else (1, x.shape[-1])
     if given != wanted:
         text = cannot_multiply((layout.numel(x.shape[:-1]), given), (wanted, out_features))
-        raise RuntimeError(f"{text}\n    input:  {tuple(x.shape)}    its last dimension, {given}, must equal "
-                           "in_features\n"
-                           f"    weight: {tuple(weight.shape)}    (out_features, in_features): in_features is {wanted}")
+        raise errors.linear(drawn or x.shape, weight.shape, text)

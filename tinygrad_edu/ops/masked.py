@@ -6,6 +6,7 @@ import numpy as np
 from ..core import dtypes, layout
 from ..core.export import export
 from ..core.mode import mode
+from ..core.names import unify
 from ..core.op import Elementwise, Op, common_backend, number_as
 from ..core.record import record
 from ..core.tensor import Tensor, from_array
@@ -13,6 +14,7 @@ from .expand import expand
 from .gather import tensor_argument
 from .index import copied
 from .join import cat
+from .named import align_to
 from .views import reshape
 
 
@@ -26,8 +28,8 @@ class MaskedFill(Elementwise):
     @classmethod
     def call(cls, x, mask, value):
         backend = common_backend((x, mask))
-        shape = layout.broadcast_shapes(mask.shape, x.shape)
         names = cls.name_result((x, mask), {})
+        shape = layout.broadcast_shapes(mask.shape, x.shape)
         number = value.item() if isinstance(value, Tensor) else value
         arrays = [x._array, mask._array, number_as(number, x.dtype)]
         out = from_array(backend.elementwise(cls, arrays, {}, shape, x.dtype), backend, x.dtype, names)
@@ -48,7 +50,7 @@ class MaskedFillTensor(MaskedFill):
 @export("masked_fill", inplace=True)
 def masked_fill(input, mask, value):
     """`input` with `value` (a number or a 0-d tensor) where `mask` is true; both broadcast."""
-    tensor_argument(mask, "masked_fill", "mask", 1)
+    tensor_argument(mask, "masked_fill", "mask", 2)
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype "
                            f"{C_NAMES[mask.dtype.name]}")
@@ -68,6 +70,7 @@ C_NAMES = {"float64": "double", "float32": "float", "float16": "c10::Half", "bfl
 # ---- the elements where a mask is true
 class MaskedSelect(Op):
     """The elements of x where the mask (of x's shape) is true, in order."""
+    names  = "none"
     cpu    = lambda x, mask: x[mask]
     grad_x = lambda g, mask, shape: g.new_zeros(shape).masked_scatter(mask, g)
 
@@ -75,9 +78,13 @@ class MaskedSelect(Op):
 @export("masked_select")
 def masked_select(input, mask):
     """A vector of the elements where `mask` is true; both broadcast."""
-    tensor_argument(mask, "masked_select", "mask", 1)
+    tensor_argument(mask, "masked_select", "mask", 2)
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
+    if mask._spec.names is not None and set(mask.names) <= set(input.names):
+        mask = align_to(mask, *input.names)
+    if mask._spec.names is not None or input._spec.names is not None:
+        unify(input.names, mask.names, repair=True)                  # the result is a vector without a name
     shape = layout.broadcast_shapes(mask.shape, input.shape)
     return MaskedSelect.call(_wide(input, shape), _wide(mask, shape))
 
@@ -108,7 +115,7 @@ class MaskedScatter(Op):
 @export("masked_scatter", inplace=True)
 def masked_scatter(input, mask, source):
     """`input` with the elements of `source`, in order, where `mask` is true; `mask` and `input` broadcast."""
-    tensor_argument(mask, "masked_scatter", "mask", 1)
+    tensor_argument(mask, "masked_scatter", "mask", 2)
     if source.dtype is not input.dtype:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got"
                            f"{input.dtype.legacy_name} and {source.dtype.legacy_name}")

@@ -14,7 +14,7 @@ from ..core.op import Op, common_backend
 from ..core.record import record
 from ..core.tape import next_number
 from ..core.tensor import Tensor, from_array, from_storage, new, wrap
-from .views import Unsafe, View
+from .views import Unsafe, View, bare, give_names
 
 NO_PARAMS = {}
 C_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
@@ -119,8 +119,7 @@ def refuse_bool(x, kernel):
 def without_names(rule, function, *tensors):
     """`function` of the tensors without their names, the result with the names that `rule` makes of theirs."""
     found = rule(*[x.names for x in tensors])
-    out = function(*[x.rename(None) for x in tensors])
-    return out if found is None else out.rename(*found)
+    return give_names(function(*[bare(x) for x in tensors]), found)
 
 
 def named(*tensors):
@@ -178,7 +177,7 @@ def check_batches(a, b, drawn):
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
         text = (f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
                 f"[{b.shape[0]}, {b.shape[1]}].")
-        raise errors.matmul(*drawn, text) if a.shape[2] != b.shape[1] else RuntimeError(text)
+        raise errors.matmul(*drawn, text)
 
 
 @export("mv")
@@ -340,6 +339,8 @@ def batched(a, b):
     drawn = a.shape, b.shape
     rows = a.shape[-2:] if a.ndim > 1 else (1,) + a.shape
     columns = b.shape[-2:]
+    if errors.fits(a.shape[:-2], b.shape[:-2]) is None:
+        raise errors.batched(*drawn)
     lead = layout.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     count = layout.numel(lead)
     first = a.expand(*lead, *rows).reshape(count, *rows)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ..core import names
 from ..core.export import export
 from ..core.tensor import Tensor
-from .views import alias, permute, unsqueeze
+from .views import alias, bare, give_names, permute, unsqueeze
 
 
 # ---- names of dimensions: views that differ in their names only
@@ -28,11 +28,11 @@ def refine_names(input, *names_):
 def align_to(input, *order):
     """Dimensions in the order of these names; a name that the input lacks becomes a dimension of size one."""
     places, result = names.alignment(input.names, order)
-    x = permute(rename(input, None), *[p for p in places if p is not None])
+    x = permute(bare(input), [p for p in places if p is not None])
     for at, place in enumerate(places):
         if place is None:
             x = unsqueeze(x, at)
-    return alias(x, result)
+    return give_names(x, result)
 
 
 @export(".align_as")

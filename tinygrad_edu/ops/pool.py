@@ -12,7 +12,7 @@ from ..core.op import Op
 from .conv import each
 from .matmul import check_tensors, refuse_bool, refuse_integers
 from .pad import Weighted
-from .views import no_names
+from .views import bare, give_names, no_names
 
 
 # ---- maxima
@@ -25,6 +25,7 @@ def scattered(g, indices, size, spaces):
 class MaxPool(Op):
     """(the largest element of every window, its place in the flattened space); a nan counts as the largest."""
     n_outputs = 2
+    names = "keep"
     saves = ("input", "out")
 
     def cpu(input, *, kernel, stride, padding, dilation, places):
@@ -73,6 +74,7 @@ class MaxPool3DWithIndices(MaxPool):
 class AdaptiveMaxPool(Op):
     """MaxPool with as many windows as asked for, as equal as possible."""
     n_outputs = 2
+    names = "keep"
     saves = ("input", "out")
 
     def cpu(input, *, places):
@@ -225,7 +227,6 @@ def check_places(input, places):
 
 def max_pooled(op, spaces, function, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
     check_tensors(function, input=input)
-    no_names(input, function)
     kernel = two(kernel_size, "kernel_size", function, spaces)
     stride = kernel if stride is None or stride == () or stride == [] else two(stride, "stride", function, spaces)
     padding, dilation = two(padding, "padding", function, spaces), two(dilation, "dilation", function, spaces)
@@ -264,8 +265,9 @@ def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     check_pool1d(input, kernel, step, room, apart, ceil_mode)
     if not return_indices:
         refuse_integers(input, "max_pool1d_impl")
-    found = max_pool2d(input.unsqueeze(-2), (1, kernel), (1, step), (0, room), (1, apart), ceil_mode, True)
-    values, indices = (x.squeeze(-2) for x in found)
+    flat = bare(input).unsqueeze(-2)
+    found = max_pool2d(flat, (1, kernel), (1, step), (0, room), (1, apart), ceil_mode, True)
+    values, indices = (give_names(x.squeeze(-2), input._spec.names) for x in found)
     return (values, indices) if return_indices else values
 
 
@@ -402,7 +404,6 @@ def adaptive_avg_pool1d(input, output_size):
 def adaptive_max_pool2d(input, output_size, return_indices=False):
     """Maxima of (N, C, H, W) or (C, H, W) so that the result has output_size = (H', W'); None keeps a size."""
     check_tensors("adaptive_max_pool2d", input=input)
-    no_names(input, "adaptive_max_pool2d")
     places = adaptive_places(input, output_size, 2, "adaptive_max_pool2d")
     check_filled(input, "adaptive_max_pool2d", 3 if input.ndim == 4 else 2)
     refuse_integers(input, "adaptive_max_pool2d")
@@ -414,6 +415,6 @@ def adaptive_max_pool2d(input, output_size, return_indices=False):
 def adaptive_max_pool1d(input, output_size, return_indices=False):
     """Maxima of (N, C, L) or (C, L) so that the result has output_size elements."""
     check_1d(input, "adaptive_max_pool1d")
-    found = adaptive_max_pool2d(input.unsqueeze(-2), (1, *each(output_size, 1, "output_size")), True)
-    values, indices = (x.squeeze(-2) for x in found)
+    found = adaptive_max_pool2d(bare(input).unsqueeze(-2), (1, *each(output_size, 1, "output_size")), True)
+    values, indices = (give_names(x.squeeze(-2), input._spec.names) for x in found)
     return (values, indices) if return_indices else values

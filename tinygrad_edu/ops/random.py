@@ -340,7 +340,7 @@ def check_probabilities(p):
 def bernoulli(input, p=None, *, generator=None):
     """1 with the probability that `input` says, else 0; with `p`, that probability for all."""
     if p is not None:
-        return bernoulli_(like(input, None, memory_format="torch.contiguous_format"), p, generator=generator)
+        return bernoulli_(like(input, None, memory_format=shapes.contiguous_format), p, generator=generator)
     check_probabilities(input)
     return Bernoulli.call(input, stream=stream_of(generator, "bernoulli"))
 

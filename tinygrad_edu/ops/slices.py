@@ -15,7 +15,7 @@ from ..core.op import Op
 from ..core.record import record
 from ..core.tape import next_number
 from ..core.tensor import Tensor, copy_of, filled, from_host, new, receiver
-from .views import View, dim_of, no_names, without
+from .views import View, dim_of, give_names, no_names, without
 
 
 # ---- the way back of views that leave elements out: zeros, with the gradient written where the view looked
@@ -122,9 +122,10 @@ class NarrowCopy(Op):
 def narrow_copy(input, dim, start, length):
     """`narrow`, copied."""
     with no_grad():
-        out = copy_of(narrow(input, dim, start, length))
+        window = narrow(input, dim, start, length)
+        out = give_names(copy_of(window), window._spec.names)
     if mode.grad:
-        record(NarrowCopy, (input,), {"dim": dim, "start": start, "length": length}, out)
+        record(NarrowCopy, (input,), {"dim": dim_of(input, dim), "start": start, "length": length}, out)
     return out
 
 

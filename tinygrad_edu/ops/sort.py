@@ -12,6 +12,7 @@ from ..core.tensor import Tensor
 from . import return_types
 from .extreme import Selection, chosen_of_all, refuse_empty, select, send_back, share
 from .reduce import in_float32, one_dim, spread, wants_tensor
+from .views import no_names
 
 
 def order(x, dim, descending=False):
@@ -34,6 +35,7 @@ class Permuting(Op):
     """Values in another order along `dim`, and their places. Only the places are kept for backward."""
     n_outputs = 2
     keeps = (1,)
+    names = "keep"
     grad_x = lambda g, shape, out, dim: send_back(g, shape, out[1], dim, True)
 
 
@@ -48,6 +50,7 @@ class Sort(Permuting):
 
 class Argsort(Op):
     """The indices that sort."""
+    names = "keep"
     cpu = lambda x, *, dim, descending: laid_out_as(x, order(x, dim, descending)) if x.ndim else np.zeros((), np.int64)
 
 
@@ -241,6 +244,7 @@ INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 def _quantile(function, input, q, dim, keepdim, interpolation, skip_nan):
     """Between which two of the sorted elements a quantile lies, and how far from the lower."""
     place = 0 if dim is None else one_dim(input, dim, function)
+    no_names(input, function)
     _check_quantile(function, input, q, interpolation)
     several = isinstance(q, Tensor) and q.ndim == 1
     levels = (q if isinstance(q, Tensor) else input.new_tensor(q)).reshape(-1)

@@ -11,7 +11,7 @@ from ..core.op import Op
 from ..core.record import record
 from ..core.tensor import empty, filled, from_host
 from .slices import diagonal, embed
-from .views import reshape
+from .views import no_names, reshape
 
 
 # ---- triangles
@@ -77,6 +77,7 @@ class DiagEmbed(Op):
 def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     """The last dimension as the diagonal, `offset` above the main one, of square matrices along dim1 and dim2."""
     ndim = input.ndim + 1
+    no_names(input, "diag_embed")
     dim1, dim2 = [_wrapped(d, ndim) for d in (dim1, dim2)]
     if dim1 == dim2:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
@@ -111,6 +112,7 @@ def diag(input, diagonal=0):
         return diag_embed(input, diagonal)
     if input.ndim != 2:
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
+    no_names(input, "diag")
     with no_grad():
         window = input.diagonal(diagonal)
     out = empty(window.shape, input.dtype, input._spec.backend)

@@ -7,16 +7,18 @@ from __future__ import annotations
 import functools
 import warnings
 
+import numpy as np
+
 from ..core import errors, layout
-from ..core.export import export, inplace_twins
+from ..core.export import export, functions, inplace_twins
 from ..core.mode import mode, set_grad_enabled
 from ..core.storage import Storage
 from ..core.tape import Node
-from ..core.tensor import Tensor, copy_of, from_storage, receiver, strided_spec
+from ..core.tensor import Tensor, copy_of, filled, from_storage, receiver, strided_spec
 from . import views
 from .create import sizes_of
-from .inplace import (check_cast, check_result, check_writable, move_edge, overwrite, put_on_tape, refuse_overlap,
-                      take_names)
+from .inplace import (check_cast, check_result, check_writable, move_edge, names_after, overwrite, put_on_tape,
+                      refuse_overlap, take_names)
 from .named import rename
 
 # ---- in-place twins
@@ -37,7 +39,7 @@ def snapshot(x):
     """x's value now, in memory of its own, at x's place on the tape: what an in-place op's formula may need later."""
     out = copy_of(x)
     if x._spec.names is not None:
-        take_names(out, x)
+        take_names(out, x._spec.names)
     out._edge = receiver(x)
     return out
 
@@ -52,7 +54,13 @@ def in_place(function, name):
         for other in others:
             refuse_overlap(self, other, name in NO_SHARING)
         old = snapshot(self) if recording else self
-        result = function(old, *args, **kwargs)
+        try:
+            result = function(old, *args, **kwargs)
+        except TypeError as error:
+            text = str(errors.in_torchs_words(error, function, (old, *args), True) or error)
+            if operator or not text.startswith(f"{name[:-1]}("):
+                raise
+            raise TypeError(name + text[len(name) - 1:]) from None
         if result is NotImplemented:
             if operator:
                 return result
@@ -67,6 +75,7 @@ def in_place(function, name):
             put_on_tape(self, edge, result._spec, zeros_node(name, others) if edge is None else None)
         return self
     method.__name__ = name
+    method.__code__ = method.__code__.replace(co_name=name)        # for tracebacks, and for refusals of names
     method.__doc__ = f"In-place version of `{name.strip('_') if operator else name[:-1]}`."
     return method
 
@@ -94,6 +103,24 @@ for _name in inplace_twins:
 Tensor._attach_twin = staticmethod(attach_twin)      # from now on export calls it
 
 
+# ---- the twins that torch has as functions
+FUNCTIONS = """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil celu clamp
+clamp_max clamp_min clip cos cosh deg2rad erf erfc exp exp2 expm1 fill fix floor frac gcd index_put lcm ldexp log log10
+log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu round rsqrt selu sigmoid sin sinc sinh sqrt square tan
+tanh threshold trunc xlogy zero""".split()
+ACTIVATIONS = ("celu", "elu", "hardtanh", "leaky_relu", "relu", "selu", "threshold")
+
+
+def attach_functions():
+    """torch.relu_ and its like, and those of nn.functional."""
+    for name in ACTIVATIONS:
+        functions[f"nn.functional.{name}_"] = in_place(functions[f"nn.functional.{name}"], name + "_")
+    for name in FUNCTIONS:
+        found = getattr(Tensor, name + "_", None) or functions.get(f"nn.functional.{name}_")
+        if found is not None:
+            functions[name + "_"] = found
+
+
 # ---- out=
 def write_out(out, made, name, args=()):
     """`out=`: the result written into a given tensor, which is resized where its shape differs."""
@@ -106,6 +133,7 @@ def write_out(out, made, name, args=()):
     for x in tensors_in(args):
         refuse_overlap(out, x)
     check_cast(made.dtype, out.dtype)
+    named = names_after(out, made._spec.names)
     if out.device != made.device:
         raise errors.devices(str(made.device), str(out.device))
     if out.shape != made.shape:
@@ -118,6 +146,8 @@ def write_out(out, made, name, args=()):
                 UserWarning, stacklevel=3)
         reshaped(out, tuple(made.shape))
     overwrite(out, made._array)
+    if named is not None and out._spec.names is None:
+        take_names(out, named)
     return out
 
 
@@ -202,8 +232,40 @@ for _name in ("unsqueeze", "squeeze", "t", "transpose", "swapaxes", "swapdims"):
     _geometry_twin(_name + "_", getattr(views, _name, views.transpose))
 
 
+@export(".resize_as_")
+def resize_as_(input, the_template, *, memory_format=None):
+    """The shape of another tensor, over the same storage: see `resize_`."""
+    return resize_(input, the_template.shape)
+
+
+# ---- a Python function of every element
+def _elements(name, input, function, *others):
+    """The numbers that `function` makes of every element, written into `input`."""
+    if input.requires_grad:
+        raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
+    columns = [x.reshape(-1).tolist() for x in (input, *others)]
+    made = filled(input.shape, 0, input.dtype)
+    made._array[...] = np.reshape([function(*row) for row in zip(*columns)], input.shape)
+    return input.copy_(made)
+
+
+@export(".apply_")
+def apply_(input, callable):
+    """Every element through a Python function, in place; it is not on the tape."""
+    return _elements("apply_", input, callable)
+
+
+@export(".map_")
+def map_(input, other, callable):
+    """callable(element, other's element) for every element, in place; `other` is expanded to the shape."""
+    return _elements("map_", input, callable, other.expand(input.shape))
+
+
+attach_functions()
+
+
 @export(".rename_")
 def rename_(input, *args, **kwargs):
     """Other names of dimensions, in place."""
-    take_names(input, rename(input, *args, **kwargs))
+    take_names(input, rename(input, *args, **kwargs)._spec.names)
     return input

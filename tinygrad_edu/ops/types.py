@@ -7,9 +7,10 @@ from __future__ import annotations
 import warnings
 
 from ..core import dtypes
-from ..core.export import functions
+from ..core.export import export, functions
 from ..core.tensor import Tensor
 from .bridges import legacy
+from .views import Alias
 
 
 def _tensor(name, input):
@@ -44,6 +45,17 @@ def is_inference(input):
 def numel(input):
     """How many elements a tensor has."""
     return _tensor("numel", input).numel()
+
+
+@export(".as_subclass")
+def as_subclass(input, cls):
+    """A tensor over the same memory, on the tape, of a class that inherits from Tensor."""
+    if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+        raise TypeError("Creating a Tensor subclass from a class that does not inherit from Tensor is not possible. Make "
+                        "sure your class inherits from Tensor.")
+    out = Alias.of(input, input._spec.shape, input._spec.strides, None, input._spec.names)
+    out.__class__ = cls
+    return out
 
 
 # ---- FloatTensor and its like

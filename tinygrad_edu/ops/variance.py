@@ -10,7 +10,6 @@ import numpy as np
 
 from ..core.export import export
 from ..core.op import Op
-from ..core.record import unnamed
 from .reduce import add_up, count, dims_of, in_float32, spread
 
 
@@ -74,7 +73,7 @@ class StdMean(Op):
 
     def backward(ctx, g_std, g_mean):
         x, dims, keepdim = ctx.saved[0], ctx.params["dims"], ctx.params["keepdim"]
-        along = None if g_std is None else std_backward(g_std, unnamed(ctx.unpack_out())[0], x, **ctx.params)
+        along = None if g_std is None else std_backward(g_std, ctx.unpack_out()[0], x, **ctx.params)
         return add(along, mean_backward(g_mean, x, dims, keepdim))
 
 

@@ -9,13 +9,14 @@ import warnings
 
 from ..core import dtypes, layout, names, tape
 from ..core.export import export
-from ..core.op import Op, parameters_of
+from ..core.op import Op, parameters_of, refused_names
 from ..core.saved import OpNode
+from ..core.data import sizes_of
 from ..core.leaf import unreachable
 from ..core.mode import mode
 from ..core.tape import next_number
 from ..core.storage import Retyped
-from ..core.tensor import Tensor, from_storage, new, receiver, view_of
+from ..core.tensor import Tensor, from_storage, new, receiver, strided_spec, view_of
 
 
 class View(Op):
@@ -65,13 +66,6 @@ class ViewNode(OpNode):
         pass
 
 
-def sizes_of(args):
-    """Sizes or dims given one by one, or as one sequence; Tensors count as their number."""
-    if len(args) == 1 and isinstance(args[0], (tuple, list)):
-        args = args[0]
-    return tuple([int(a) for a in args])
-
-
 def dim_of(x, dim):
     """A dimension by number or by name."""
     return names.dim_of(x._spec.names, dim, x.ndim)
@@ -81,9 +75,27 @@ def without(t, dim):
     return t[:dim] + t[dim + 1:]
 
 
+# ---- names of dimensions
 def no_names(x, op):
     if x._spec.names is not None:
-        raise RuntimeError(names.refuse(op))
+        raise refused_names(op)
+
+
+def bare(x):
+    """x without names of dimensions, at x's own place on the tape: the tape sees no view."""
+    if x._spec.names is None:
+        return x
+    out = view_of(x, x._spec.shape, x._spec.strides, x._offset)
+    out._edge, out._view_of = receiver(x), x._view_of
+    return out
+
+
+def give_names(x, dim_names):
+    """Names for a tensor that nobody else has seen yet."""
+    if dim_names is not None:
+        spec = x._spec
+        x._spec = strided_spec(spec.dtype, spec.shape, spec.strides, spec.backend, tuple(dim_names))
+    return x
 
 
 # ---- the same elements in another shape
@@ -118,9 +130,12 @@ def view(input, *shape, dtype=None):
         dtype = shape[0]
     if dtype is not None:
         return _view_dtype(input, dtype)
+    if not shape or shape[0] is None:
+        raise TypeError(f"view() received an invalid combination of arguments - got ({'NoneType' if shape else ''}), "
+                        "but expected one of:\n * (torch.dtype dtype)\n * (tuple of ints size)")
     spec = input._spec
     no_names(input, "view")
-    shape = layout.infer_size(sizes_of(shape), input.numel())
+    shape = layout.infer_size(sizes_of(shape, "view", "size"), input.numel())
     strides = layout.view_strides(spec.shape, spec.strides, shape)
     if strides is None:
         raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension "
@@ -160,7 +175,7 @@ def reshape(input, *shape):
     no_names(input, "reshape")
     if len(shape) == 1 and not isinstance(shape[0], (tuple, list)) and isinstance(shape[0], Tensor) and shape[0].ndim:
         shape = (tuple(shape[0].tolist()),)
-    shape = layout.infer_size(sizes_of(shape), input.numel())
+    shape = layout.infer_size(sizes_of(shape, "reshape", "shape"), input.numel())
     strides = layout.view_strides(spec.shape, spec.strides, shape)
     if strides is None:
         input = input.contiguous()
@@ -190,34 +205,49 @@ def ravel(input):
 def flatten(input, start_dim=0, end_dim=-1, out_dim=None):
     """Dimensions start_dim..end_dim as one. By name: `flatten(['C', 'H'], 'features')`."""
     if isinstance(start_dim, (list, tuple)):
-        start_dim, end_dim, out_dim = start_dim[0], start_dim[-1], end_dim if out_dim is None else out_dim
+        out_dim = end_dim if out_dim is None else out_dim
+        start_dim, end_dim = _ends(input, start_dim)
     dim_names = input._spec.names
     start, end = dim_of(input, start_dim), dim_of(input, end_dim)
     if not input.ndim:
         return reshape(input, 1)
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-    if dim_names is not None:
-        flat = flatten(input.rename(None), start, end)
-        return flat.rename(*dim_names[:start], out_dim, *dim_names[end + 1:])
+    shape = input.shape
+    if dim_names is not None or out_dim is not None:
+        result = names.validate((*input.names[:start], out_dim, *input.names[end + 1:]), len(shape) - end + start)
+        if start == end:
+            return alias(input, result)
+        return give_names(flatten(bare(input), start, end), result)
     if start == end:
         return input
-    shape = input.shape
     return reshape(input, shape[:start] + (layout.numel(shape[start:end + 1]),) + shape[end + 1:])
+
+
+def _ends(x, dims):
+    """The first and the last of dimensions that are to become one."""
+    if not dims:
+        raise RuntimeError("flatten(tensor, dims, out_dim): dims cannot be empty")
+    places = [dim_of(x, d) for d in dims]
+    if places != list(range(places[0], places[0] + len(places))):
+        raise RuntimeError(f"flatten(tensor, dims, out_dim): dims {list(dims)} must be consecutive in "
+                           f"Tensor{names.show(x.names)}\n  `align_to` brings dimensions into another order")
+    return places[0], places[-1]
 
 
 @export("unflatten")
 def unflatten(input, dim, sizes):
     """One dimension as several. By name: `unflatten('features', (('C', 3), ('H', 4)))`."""
     place = dim_of(input, dim)
-    dim_names, shape = input._spec.names, input.shape
+    shape = input.shape
     sizes = sizes.items() if hasattr(sizes, "items") else sizes
     sizes = tuple(sizes)
     if sizes and isinstance(sizes[0], (tuple, list)):
         new_names, sizes = tuple(n for n, _ in sizes), tuple(s for _, s in sizes)
-        plain = unflatten(input.rename(None), place, sizes)
-        old = dim_names if dim_names is not None else (None,) * input.ndim
-        return plain.rename(*old[:place], *new_names, *old[place + 1:])
+        old = input.names
+        result = names.validate(old[:place] + new_names + old[place + 1:], len(old) + len(sizes) - 1)
+        return give_names(unflatten(bare(input), place, sizes), result)
+    no_names(input, "unflatten")
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
     if not shape or sum(size == -1 for size in sizes) > 1:
@@ -240,6 +270,8 @@ class Permute(View):
 @export("permute")
 def permute(input, *dims):
     """Dimensions in the order `dims`."""
+    if not dims or dims[0] is None:
+        sizes_of(dims, "permute", "dims")          # torch's refusal
     dims = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     if len(dims) != input.ndim:
         raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
@@ -309,7 +341,7 @@ def _T(x):
                       "it will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
                       "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a "
                       "tensor.", UserWarning, stacklevel=2)
-    return permute(x, *range(x.ndim)[::-1]) if x.ndim != 2 else permute(x, 1, 0)
+    return permute(x, tuple(range(x.ndim))[::-1]) if x.ndim != 2 else permute(x, 1, 0)
 
 
 def _matrices(x, what):
@@ -353,11 +385,16 @@ class Unsqueeze(View):
 def unsqueeze(input, dim):
     """A new dimension of size one at `dim`."""
     no_names(input, "unsqueeze")
+    return new_dim(input, layout.normalize_dim(dim, input.ndim + 1))
+
+
+def new_dim(input, dim):
+    """`unsqueeze`, the new dimension unnamed."""
     spec = input._spec
-    dim = layout.normalize_dim(dim, input.ndim + 1)
     stride = spec.shape[dim] * spec.strides[dim] if dim < input.ndim else 1
     return Unsqueeze.of(input, spec.shape[:dim] + (1,) + spec.shape[dim:],
-                        spec.strides[:dim] + (stride,) + spec.strides[dim:], dim=dim)
+                        spec.strides[:dim] + (stride,) + spec.strides[dim:], None,
+                        spec.names and spec.names[:dim] + (None,) + spec.names[dim:], dim=dim)
 
 
 class Squeeze(View):

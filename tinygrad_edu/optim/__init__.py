@@ -1,6 +1,4 @@
 """torch.optim: rules by which parameters change."""
-from __future__ import annotations
-
 from .optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from .adam import Adam, AdamW
 from .sgd import SGD

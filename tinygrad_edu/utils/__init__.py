@@ -1,4 +1,4 @@
-"""Help for programs around the library, under torch's names: so far utils.data.
+"""Help for programs around the library, under torch's names: data and dlpack.
 
 It knows nothing itself. What it has is loaded when it is first asked for.
 """
@@ -8,6 +8,6 @@ import importlib
 
 
 def __getattr__(name):
-    if name == "data":
-        return importlib.import_module(".data", __name__)
+    if name in ("data", "dlpack"):
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
