@@ -91,8 +91,7 @@ def test_equality_with_anything_else_is_false():
     assert (x == None) is False and (x != None) is True and (x == "a") is False  # noqa: E711
 
 
-@pytest.mark.parametrize("two", [2, 2.0, np.float32(2), np.float64(2), np.int64(2), np.array(2.0)],
-                         ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize("two", [2, 2.0, np.float32(2), np.float64(2), np.int64(2)], ids=lambda v: type(v).__name__)
 def test_numbers_on_both_sides(two):
     x = te.tensor([1.0, 4.0])
     for mine, right in ((x + two, [3, 6]), (two + x, [3, 6]), (x - two, [-1, 2]), (two - x, [1, -2]), (two * x, [2, 8]),
@@ -174,7 +173,7 @@ def test_where_on_large_tensors_is_the_same():
     (te.digamma, 0.25, -4.2274535333762654),
     (te.sigmoid, -40.0, 4.2483542552915889e-18), (F.softplus, -40.0, 4.2483542552915889e-18),
     (F.logsigmoid, 40.0, -4.2483542552915889e-18), (F.silu, -40.0, -1.6993417021166356e-16),
-    (F.gelu, -10.0, -7.6198530241604696e-23), (te.expm1, 1e-20, 1e-20), (te.log1p, 1e-20, 1e-20), (te.sinc, 3.0, 3.8981718325193755e-17),
+    (F.gelu, -10.0, -7.6198530241604696e-23), (te.expm1, 1e-20, 1e-20), (te.log1p, 1e-20, 1e-20),
 ])
 def test_tails(function, x, right):
     assert function(floats(x)).item() == pytest.approx(right, rel=1e-14, abs=0)

@@ -4,18 +4,21 @@ The sentences were recorded from torch 2.13; where it is installed they are aske
 """
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import pytest
 
 import tinygrad_edu as te
+from tinygrad_edu.autograd.variable import Variable
 
 REFUSED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
 def names_of(torch):
-    return {"torch": torch, "F": torch.nn.functional, "o": torch.ones, "x": torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
-            "y": torch.ones(2, 3), "i": torch.tensor([0]), "e": torch.tensor([]), "functional": torch.autograd.functional}
+    return {"torch": torch, "F": torch.nn.functional, "functional": torch.autograd.functional, "o": torch.ones,
+            "x": torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), "y": torch.ones(2, 3), "i": torch.tensor([0]),
+            "e": torch.tensor([])}
 
 
 def told(torch, program):
@@ -26,8 +29,8 @@ def told(torch, program):
     return caught.type.__name__, str(caught.value).split("\n")[0]
 
 
-DEVICES = ("Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, "
-           "mps, meta, hpu, mtia, privateuseone device type at start of device string: ")
+DEVICES = ("Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, "
+           "vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: ")
 ONE = ("ValueError", "only one element tensors can be converted to Python scalars")
 TO = "to() received an invalid combination of arguments - got ({}), but expected one of:"
 SENTENCES = {
@@ -39,7 +42,7 @@ SENTENCES = {
     "torch.mul(x, y, foo=1)": ("TypeError", "mul() got an unexpected keyword argument 'foo'"),
     "torch.exp()": ("TypeError", 'exp() missing 1 required positional arguments: "input"'),
     "torch.mul(x)": ("TypeError", 'mul() missing 1 required positional arguments: "other"'),
-    "torch.mul()": ("TypeError", 'mul() missing 2 required positional argument: "input", "other"'),
+    "torch.matmul()": ("TypeError", 'matmul() missing 2 required positional argument: "input", "other"'),
     "x.mul()": ("TypeError", 'mul() missing 1 required positional arguments: "other"'),
     "x.mul_()": ("TypeError", 'mul_() missing 1 required positional arguments: "other"'),
     "x.transpose(0)": ("TypeError", 'transpose() missing 1 required positional arguments: "dim1"'),
@@ -72,8 +75,8 @@ SENTENCES = {
     "x.expand(None)": ("TypeError", "expand(): argument 'size' (position 1) must be tuple of ints, not NoneType"),
     "x.to(dtype='float32')": ("TypeError", TO.format("dtype=str, ")),
     "x.to(foo=1)": ("TypeError", TO.format("foo=int, ")),
-    "x.as_subclass(int)": ("TypeError", "Creating a Tensor subclass from a class that does not inherit from Tensor is not "
-                           "possible. Make sure your class inherits from Tensor."),
+    "x.as_subclass(int)": ("TypeError", "Creating a Tensor subclass from a class that does not inherit from Tensor is "
+                           "not possible. Make sure your class inherits from Tensor."),
     # one number out of several
     "int(x)": ONE, "float(x)": ONE, "complex(x)": ONE, "int(e)": ONE, "float(e)": ONE,
     "x.item()": ("RuntimeError", "a Tensor with 6 elements cannot be converted to Scalar"),
@@ -93,18 +96,18 @@ SENTENCES = {
                                              "var.detach().apply_() instead."),
     # autograd.functional
     "functional.jacobian(lambda x: x, 3)": (
-        "TypeError", "The inputs given to jacobian must be either a Tensor or a tuple of Tensors but the given inputs has "
-        "type <class 'int'>."),
+        "TypeError", "The inputs given to jacobian must be either a Tensor or a tuple of Tensors but the given inputs "
+        "has type <class 'int'>."),
     "functional.hessian(lambda x: x, x)": (
         "RuntimeError", "The Tensor returned by the function given to hessian should contain a single element"),
     "functional.vjp(lambda x: x, x)": (
-        "RuntimeError", "The vector v can only be None if the user-provided function returns a single Tensor with a single "
-        "element."),
+        "RuntimeError", "The vector v can only be None if the user-provided function returns a single Tensor with a "
+        "single element."),
     "functional.jvp(lambda x: x, x, i)": (
         "RuntimeError", "v has invalid size: should be torch.Size([2, 3]) but got torch.Size([1])."),
     "functional.jacobian(lambda a, b: a, (x, y), strict=True)": (
-        "RuntimeError", "Output 0 of the user-provided function is independent of input 1. This is not allowed in strict "
-        "mode."),
+        "RuntimeError", "Output 0 of the user-provided function is independent of input 1. This is not allowed in "
+        "strict mode."),
 }
 
 
@@ -262,17 +265,18 @@ def test_every_repair_gives_what_is_promised(sign):
     """All pairs of shapes: what is offered is computed."""
     for first in SHAPES:
         for second in SHAPES:
-            a, b = te.ones(*first) if first else te.tensor(1.0), te.ones(*second) if second else te.tensor(1.0)
+            given = {"a": te.ones(first), "b": te.ones(second)}
             try:
-                eval(f"a {sign} b")
+                eval(f"a {sign} b", given)
             except RuntimeError as error:
                 for line in str(error).split("\n")[1:]:
                     if not line.startswith("  with `"):
                         continue
                     repair, _, result = line[8:].partition("` the result is ")
                     name = repair[0]
-                    program = repair if sign in repair else f"{repair} {sign} b" if name == "a" else f"a {sign} {repair}"
-                    assert tuple(eval(program).shape) == eval(result), (first, second, line)
+                    other = f"{repair} {sign} b" if name == "a" else f"a {sign} {repair}"
+                    program = repair if sign in repair else other
+                    assert tuple(eval(program, given).shape) == eval(result), (first, second, line)
                     limit = 2 if len(first) == len(second) == 1 else max(len(first), len(second))
                     assert sign == "@" or len(eval(result)) <= limit
 
@@ -281,3 +285,136 @@ def test_a_device_without_a_backend_says_so():
     assert str(te.device("mps")) == "mps" and repr(te.device("meta")) == "device(type='meta')"
     with pytest.raises(NotImplementedError, match="tinygrad_edu has no backend for meta. Use device='cpu'."):
         te.ones(2, device="meta")
+
+
+# ---- names that ordinary programs call
+def test_kept_switches():
+    before = te.get_num_threads()
+    te.set_num_threads(3)
+    assert te.get_num_threads() == 3
+    te.set_num_threads(before)
+    assert te.are_deterministic_algorithms_enabled() is False
+    te.use_deterministic_algorithms(True)
+    assert te.are_deterministic_algorithms_enabled() is True
+    te.use_deterministic_algorithms(False)
+    te.backends.cudnn.deterministic = True
+    assert te.backends.cudnn.deterministic and not te.backends.cudnn.benchmark and te.backends.cudnn.enabled
+    te.backends.cudnn.deterministic = False
+    assert not te.backends.mps.is_available() and not te.backends.cudnn.is_available()
+
+
+def test_layout_and_formats():
+    x = te.ones(2, 3)
+    assert x.layout is te.strided and repr(te.strided) == "torch.strided" and isinstance(te.strided, te.layout)
+    assert repr(te.preserve_format) == "torch.preserve_format" and isinstance(te.preserve_format, te.memory_format)
+    assert te.empty_like(x.t(), memory_format=te.contiguous_format).stride() == (2, 1)
+    assert te.empty_like(x.t(), memory_format=te.preserve_format).stride() == (1, 3)
+    assert pickle.loads(pickle.dumps(te.strided)) is te.strided
+    assert repr(te.set_grad_enabled(True)) == "torch.autograd.grad_mode.set_grad_enabled(mode=True)"
+
+
+def test_broadcast_to_and_real():
+    x = te.tensor([1.0, 2.0])
+    for y in (x.broadcast_to(3, 2), x.broadcast_to((3, 2)), x.broadcast_to(size=(3, 2)), te.broadcast_to(x, (3, 2))):
+        assert y.tolist() == [[1.0, 2.0]] * 3
+    assert x.real is x
+
+
+def test_subclass_is_on_the_tape():
+    class Mine(te.Tensor):
+        pass
+    x = te.tensor([1.0, 2.0], requires_grad=True)
+    y = x.as_subclass(Mine)
+    assert type(y) is Mine and type(y.grad_fn).__name__ == "AliasBackward0" and y.data_ptr() == x.data_ptr()
+    (y * 3).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_elements_through_python():
+    x = te.tensor([[1, 2], [3, 4]]).t()
+    version = x._version
+    assert x.apply_(lambda v: v * 10).tolist() == [[10, 30], [20, 40]] and x._version == version + 1
+    assert x.map_(te.tensor([1, 2]), lambda a, b: a + b).tolist() == [[11, 32], [21, 42]]
+    assert x.clone().resize_as_(te.ones(3)).shape == (3,)
+
+
+@pytest.mark.parametrize("name", ["relu_", "elu_", "celu_", "selu_", "leaky_relu_", "hardtanh_", "threshold_"])
+def test_activations_in_place(name):
+    more = (0.5, 2.0) if name == "threshold_" else ()
+    x = te.tensor([-2.0, 0.3, 3.0])
+    expected = getattr(te.nn.functional, name[:-1])(x, *more).tolist()
+    assert getattr(te.nn.functional, name)(x, *more) is x and x.tolist() == expected
+
+
+def test_functions_in_place(real_torch):
+    for name in [n for n in dir(te) if n.endswith("_") and not n.startswith("_")]:
+        assert hasattr(real_torch, name), name
+    x = te.tensor([1.0, 4.0])
+    assert te.sqrt_(x) is x and x.tolist() == [1.0, 2.0] and te.relu_(te.tensor([-1.0])).tolist() == [0.0]
+
+
+def test_dlpack_under_its_old_name():
+    x = te.tensor([1.0, 2.0])
+    for y in (te.utils.dlpack.from_dlpack(x), te.utils.dlpack.from_dlpack(te.utils.dlpack.to_dlpack(x))):
+        y[0] += 1
+    assert x.tolist() == [3.0, 2.0]
+
+
+def test_variable():
+    x = te.tensor([1.0, 2.0])
+    v = Variable(x, requires_grad=True)
+    assert v.requires_grad and not x.requires_grad and v.data_ptr() == x.data_ptr() and type(v) is te.Tensor
+    assert isinstance(x, Variable) and not isinstance(3, Variable)
+    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got list"):
+        Variable([1.0])
+
+
+def test_sinc_has_torchs_digits(real_torch):
+    numbers = te.linspace(-30, 30, 1001, dtype=te.float64)
+    theirs = real_torch.sinc(real_torch.tensor(numbers.tolist(), dtype=real_torch.float64))
+    assert te.sinc(numbers).tolist() == theirs.tolist()
+    single = numbers.float()
+    theirs = real_torch.sinc(real_torch.tensor(single.tolist())).numpy()
+    assert abs(te.sinc(single).numpy().view("i4") - theirs.view("i4")).max() <= 2
+
+
+# ---- autograd.functional
+def cube(x):
+    return (x ** 3).sum()
+
+
+FUNCTIONAL = {
+    "functional.jacobian(lambda x: x * x, o(2) * 3)": [[6.0, 0.0], [0.0, 6.0]],
+    "functional.jacobian(lambda a, b: a * b.sum(), (o(2), o(2)))[1]": [[1.0, 1.0], [1.0, 1.0]],
+    "functional.jacobian(lambda a, b: (a * b, b.sum()), (o(2), o(2)))[1][0]": [0.0, 0.0],
+    "functional.hessian(cube, o(2) * 2)": [[12.0, 0.0], [0.0, 12.0]],
+    "functional.hessian(lambda a, b: (a ** 3 * b).sum(), (o(1) * 2, o(1)))[0][1]": [[12.0]],
+    "functional.hessian(lambda x: x.sum(), o(2))": [[0.0, 0.0], [0.0, 0.0]],
+    "functional.vjp(lambda x: x * x, o(2) * 3, o(2) * 2)[1]": [12.0, 12.0],
+    "functional.jvp(lambda x: x * x, o(2) * 3, o(2) * 2)[1]": [12.0, 12.0],
+    "functional.jvp(lambda a, b: (a * b, a.exp() * 0), (o(2), o(2)), (o(2), o(2)))[1][0]": [2.0, 2.0],
+    "functional.vhp(cube, o(2) * 2, o(2))[1]": [12.0, 12.0],
+    "functional.hvp(cube, o(2) * 2, o(2))[0]": 16.0,
+}
+
+
+@pytest.mark.parametrize("program", FUNCTIONAL)
+def test_functional(program):
+    assert eval(program, {**names_of(te), "cube": cube}).tolist() == FUNCTIONAL[program]
+
+
+@pytest.mark.parametrize("program", FUNCTIONAL)
+def test_functional_is_torchs(real_torch, program):
+    assert eval(program, {**names_of(real_torch), "cube": cube}).tolist() == FUNCTIONAL[program]
+
+
+def test_functional_can_be_differentiated_again():
+    x = te.tensor([1.0, 2.0], requires_grad=True)
+    te.autograd.functional.jacobian(lambda x: x ** 3, x, create_graph=True).sum().backward()
+    assert x.grad.tolist() == [6.0, 12.0]
+    assert not te.autograd.functional.jacobian(lambda x: x ** 3, x).requires_grad
+
+
+def test_editors_offer_no_internals():
+    for module in (te.nn, te.optim):
+        assert "annotations" not in dir(module)

@@ -15,6 +15,15 @@ from tinygrad_edu import utils as utils
 from tinygrad_edu.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from tinygrad_edu.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from tinygrad_edu.backends import device as device
+from tinygrad_edu.backends.switches import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
+from tinygrad_edu.backends.switches import get_float32_matmul_precision as get_float32_matmul_precision
+from tinygrad_edu.backends.switches import get_num_interop_threads as get_num_interop_threads
+from tinygrad_edu.backends.switches import get_num_threads as get_num_threads
+from tinygrad_edu.backends.switches import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
+from tinygrad_edu.backends.switches import set_float32_matmul_precision as set_float32_matmul_precision
+from tinygrad_edu.backends.switches import set_num_interop_threads as set_num_interop_threads
+from tinygrad_edu.backends.switches import set_num_threads as set_num_threads
+from tinygrad_edu.backends.switches import use_deterministic_algorithms as use_deterministic_algorithms
 from tinygrad_edu.core.dtypes import can_cast as can_cast
 from tinygrad_edu.core.dtypes import dtype as dtype
 from tinygrad_edu.core.dtypes import finfo as finfo
@@ -23,6 +32,8 @@ from tinygrad_edu.core.dtypes import iinfo as iinfo
 from tinygrad_edu.core.dtypes import promote_types as promote_types
 from tinygrad_edu.core.dtypes import set_default_dtype as set_default_dtype
 from tinygrad_edu.core.layout import Size as Size
+from tinygrad_edu.core.layout import layout as layout
+from tinygrad_edu.core.layout import memory_format as memory_format
 from tinygrad_edu.core.mode import enable_grad as enable_grad
 from tinygrad_edu.core.mode import inference_mode as inference_mode
 from tinygrad_edu.core.mode import is_grad_enabled as is_grad_enabled
@@ -50,14 +61,23 @@ __version__: builtins.str
 def abs(input, *, out=None) -> Tensor:
     """|input|; the derivative at 0 is 0."""
     ...
+def abs_(input, *, out=None) -> Tensor:
+    """In-place version of `abs`."""
+    ...
 def absolute(input, *, out=None) -> Tensor:
     """|input|; the derivative at 0 is 0."""
     ...
 def acos(input, *, out=None) -> Tensor:
     """The angle in [0, pi] with this cosine."""
     ...
+def acos_(input, *, out=None) -> Tensor:
+    """In-place version of `acos`."""
+    ...
 def acosh(input, *, out=None) -> Tensor:
     """The number >= 0 with this hyperbolic cosine."""
+    ...
+def acosh_(input, *, out=None) -> Tensor:
+    """In-place version of `acosh`."""
     ...
 def adaptive_avg_pool1d(input, output_size) -> Tensor:
     """Means of (N, C, L) or (C, L) so that the result has output_size elements."""
@@ -79,6 +99,9 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
     ...
 def addmv(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * (mat @ vec)"""
+    ...
+def addmv_(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
+    """In-place version of `addmv`."""
     ...
 def addr(input, other, *, alpha=1) -> Tensor:
     """beta * input + alpha * the outer product of two vectors"""
@@ -113,14 +136,26 @@ def arange(*bounds, start=0, end=None, step=1, dtype=None, layout=None, device=N
 def arccos(input, *, out=None) -> Tensor:
     """The angle in [0, pi] with this cosine."""
     ...
+def arccos_(input, *, out=None) -> Tensor:
+    """In-place version of `arccos`."""
+    ...
 def arccosh(input, *, out=None) -> Tensor:
     """The number >= 0 with this hyperbolic cosine."""
+    ...
+def arccosh_(input, *, out=None) -> Tensor:
+    """In-place version of `arccosh`."""
     ...
 def arcsin(input, *, out=None) -> Tensor:
     """The angle in [-pi/2, pi/2] with this sine."""
     ...
+def arcsin_(input, *, out=None) -> Tensor:
+    """In-place version of `arcsin`."""
+    ...
 def arcsinh(input, *, out=None) -> Tensor:
     """The number with this hyperbolic sine."""
+    ...
+def arcsinh_(input, *, out=None) -> Tensor:
+    """In-place version of `arcsinh`."""
     ...
 def arctan(input, *, out=None) -> Tensor:
     """The angle in [-pi/2, pi/2] with this tangent."""
@@ -128,8 +163,14 @@ def arctan(input, *, out=None) -> Tensor:
 def arctan2(input, *, out=None) -> Tensor:
     """The angle of the point (other, input), in [-pi, pi]; flat at the origin."""
     ...
+def arctan_(input, *, out=None) -> Tensor:
+    """In-place version of `arctan`."""
+    ...
 def arctanh(input, *, out=None) -> Tensor:
     """The number with this hyperbolic tangent."""
+    ...
+def arctanh_(input, *, out=None) -> Tensor:
+    """In-place version of `arctanh`."""
     ...
 def argmax(input, dim=None, keepdim=False) -> Tensor:
     """Where the largest element is: in the flattened tensor, or along `dim`. The first of equal ones."""
@@ -155,8 +196,14 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
 def asin(input, *, out=None) -> Tensor:
     """The angle in [-pi/2, pi/2] with this sine."""
     ...
+def asin_(input, *, out=None) -> Tensor:
+    """In-place version of `asin`."""
+    ...
 def asinh(input, *, out=None) -> Tensor:
     """The number with this hyperbolic sine."""
+    ...
+def asinh_(input, *, out=None) -> Tensor:
+    """In-place version of `asinh`."""
     ...
 def atan(input, *, out=None) -> Tensor:
     """The angle in [-pi/2, pi/2] with this tangent."""
@@ -164,8 +211,14 @@ def atan(input, *, out=None) -> Tensor:
 def atan2(input, *, out=None) -> Tensor:
     """The angle of the point (other, input), in [-pi, pi]; flat at the origin."""
     ...
+def atan_(input, *, out=None) -> Tensor:
+    """In-place version of `atan`."""
+    ...
 def atanh(input, *, out=None) -> Tensor:
     """The number with this hyperbolic tangent."""
+    ...
+def atanh_(input, *, out=None) -> Tensor:
+    """In-place version of `atanh`."""
     ...
 def atleast_1d(*tensors) -> Any:
     """Each tensor with at least 1 dimension(s): those that are missing have size one."""
@@ -220,7 +273,9 @@ def broadcast_shapes(*shapes) -> Size:
 def broadcast_tensors(*tensors) -> tuple[Tensor, ...]:
     """All tensors expanded to their common shape."""
     ...
-def broadcast_to(input, size) -> Tensor: ...
+def broadcast_to(input, size) -> Tensor:
+    """`expand` of a tensor, to sizes in a sequence."""
+    ...
 def bucketize(input, boundaries, *, out_int32=False, right=False) -> Tensor:
     """In which of the buckets between `boundaries` (a sorted row) each value lies."""
     ...
@@ -236,8 +291,14 @@ def cdist(x1, x2, p=2.0, compute_mode=None) -> Tensor:
 def ceil(input, *, out=None) -> Tensor:
     """The next whole number above."""
     ...
+def ceil_(input, *, out=None) -> Tensor:
+    """In-place version of `ceil`."""
+    ...
 def celu(input, alpha=1.0, inplace=False) -> Tensor:
     """elu with a continuous derivative for every alpha."""
+    ...
+def celu_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `celu`."""
     ...
 def chain_matmul(*matrices) -> Tensor:
     """`linalg.multi_dot` of matrices, under its old name."""
@@ -248,14 +309,26 @@ def chunk(input, chunks, dim=0) -> tuple[Tensor, ...]:
 def clamp(input, min=None, max=None) -> Tensor:
     """input, moved into [min, max]: two numbers, or two tensors, or one bound and None."""
     ...
+def clamp_(input, min=None, max=None) -> Tensor:
+    """In-place version of `clamp`."""
+    ...
 def clamp_max(input, max) -> Tensor:
     """input, or max where that is smaller."""
+    ...
+def clamp_max_(input, max) -> Tensor:
+    """In-place version of `clamp_max`."""
     ...
 def clamp_min(input, min) -> Tensor:
     """input, or min where that is larger."""
     ...
+def clamp_min_(input, min) -> Tensor:
+    """In-place version of `clamp_min`."""
+    ...
 def clip(input, min=None, max=None) -> Tensor:
     """input, moved into [min, max]: two numbers, or two tensors, or one bound and None."""
+    ...
+def clip_(input, min=None, max=None) -> Tensor:
+    """In-place version of `clip`."""
     ...
 def clone(input, *, memory_format=None) -> Tensor:
     """A copy with memory of its own; gradients flow through it."""
@@ -272,7 +345,7 @@ def concat(tensors, dim=0) -> Tensor:
 def concatenate(tensors, dim=0) -> Tensor:
     """Tensors one after another along `dim`; their other dimensions must agree. An empty 1-d tensor is skipped."""
     ...
-contiguous_format: builtins.str
+contiguous_format: builtins.memory_format
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
     """input (N, C, L) or (C, L) with weight (O, C / groups, K): (N, O, L') or (O, L')."""
     ...
@@ -297,8 +370,14 @@ def copysign(input, other, *, out=None) -> Tensor:
 def cos(input, *, out=None) -> Tensor:
     """The cosine of an angle in radians."""
     ...
+def cos_(input, *, out=None) -> Tensor:
+    """In-place version of `cos`."""
+    ...
 def cosh(input, *, out=None) -> Tensor:
     """The hyperbolic cosine."""
+    ...
+def cosh_(input, *, out=None) -> Tensor:
+    """In-place version of `cosh`."""
     ...
 def cosine_similarity(x1, x2, dim=1, eps=1e-08) -> Tensor:
     """The cosine of the angle between x1 and x2 along `dim`; norms smaller than `eps` count as eps."""
@@ -327,6 +406,9 @@ def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
 default_generator: builtins.Generator
 def deg2rad(input, *, out=None) -> Tensor:
     """Radians of an angle in degrees."""
+    ...
+def deg2rad_(input, *, out=None) -> Tensor:
+    """In-place version of `deg2rad`."""
     ...
 def diag(input, diagonal=0) -> Tensor:
     """A vector as the diagonal of a square matrix, or the diagonal of a matrix, copied."""
@@ -387,8 +469,14 @@ def equal(input, other) -> builtins.bool:
 def erf(input, *, out=None) -> Tensor:
     """The error function: how much of a normal distribution of variance 1/2 lies in [-input, input]."""
     ...
+def erf_(input, *, out=None) -> Tensor:
+    """In-place version of `erf`."""
+    ...
 def erfc(input, *, out=None) -> Tensor:
     """1 - erf(input), also where it is tiny."""
+    ...
+def erfc_(input, *, out=None) -> Tensor:
+    """In-place version of `erfc`."""
     ...
 def erfinv(input, *, out=None) -> Tensor:
     """The number whose error function is input."""
@@ -399,8 +487,17 @@ def exp(input, *, out=None) -> Tensor:
 def exp2(input, *, out=None) -> Tensor:
     """2 ** input"""
     ...
+def exp2_(input, *, out=None) -> Tensor:
+    """In-place version of `exp2`."""
+    ...
+def exp_(input, *, out=None) -> Tensor:
+    """In-place version of `exp`."""
+    ...
 def expm1(input, *, out=None) -> Tensor:
     """e ** input - 1, also for tiny inputs."""
+    ...
+def expm1_(input, *, out=None) -> Tensor:
+    """In-place version of `expm1`."""
     ...
 def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
     """Ones on the diagonal of an n x m matrix."""
@@ -408,8 +505,14 @@ def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False,
 def feature_dropout(input, p, train) -> Tensor:
     """Zero whole channels (dimension 1) with probability p."""
     ...
+def fill_(input, value) -> Tensor:
+    """Every element becomes `value` (a number or a 0-d tensor)."""
+    ...
 def fix(input, *, out=None) -> Tensor:
     """The next whole number towards zero."""
+    ...
+def fix_(input, *, out=None) -> Tensor:
+    """In-place version of `fix`."""
     ...
 def flatten(input, start_dim=0, end_dim=-1, out_dim=None) -> Tensor:
     """Dimensions start_dim..end_dim as one. By name: `flatten(['C', 'H'], 'features')`."""
@@ -433,6 +536,9 @@ def float_power(input, exponent) -> Tensor:
 def floor(input, *, out=None) -> Tensor:
     """The next whole number below."""
     ...
+def floor_(input, *, out=None) -> Tensor:
+    """In-place version of `floor`."""
+    ...
 def floor_divide(input, other, *, out=None) -> Tensor:
     """input // other: rounded down. It has no derivative."""
     ...
@@ -447,6 +553,9 @@ def fmod(input, other, *, out=None) -> Tensor:
     ...
 def frac(input, *, out=None) -> Tensor:
     """What `trunc` takes away."""
+    ...
+def frac_(input, *, out=None) -> Tensor:
+    """In-place version of `frac`."""
     ...
 def from_dlpack(ext_tensor) -> Tensor:
     """A tensor over memory that another library offers by the DLPack protocol."""
@@ -468,6 +577,9 @@ def gather(input, dim, index, *, sparse_grad=False) -> Tensor:
     ...
 def gcd(input, other, *, out=None) -> Tensor:
     """The greatest common divisor."""
+    ...
+def gcd_(input, other, *, out=None) -> Tensor:
+    """In-place version of `gcd`."""
     ...
 def ge(input, other, *, out=None) -> Tensor:
     """input >= other"""
@@ -520,6 +632,9 @@ def index_fill(input, dim, index, value) -> Tensor:
     ...
 def index_put(input, indices, values, accumulate=False) -> Tensor:
     """`input` with `values` written (`accumulate=True`: added) at a tuple of tensors of indices, one per dimension."""
+    ...
+def index_put_(input, indices, values, accumulate=False) -> Tensor:
+    """In-place version of `index_put`."""
     ...
 def index_select(input, dim, index) -> Tensor:
     """The slices of `input` along `dim` at the indices of a vector."""
@@ -583,8 +698,14 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05) -> Te
 def lcm(input, other, *, out=None) -> Tensor:
     """The least common multiple."""
     ...
+def lcm_(input, other, *, out=None) -> Tensor:
+    """In-place version of `lcm`."""
+    ...
 def ldexp(input, other, *, out=None) -> Tensor:
     """input * 2 ** other"""
+    ...
+def ldexp_(input, other, *, out=None) -> Tensor:
+    """In-place version of `ldexp`."""
     ...
 def le(input, other, *, out=None) -> Tensor:
     """input <= other"""
@@ -610,11 +731,23 @@ def log(input, *, out=None) -> Tensor:
 def log10(input, *, out=None) -> Tensor:
     """The logarithm to base 10."""
     ...
+def log10_(input, *, out=None) -> Tensor:
+    """In-place version of `log10`."""
+    ...
 def log1p(input, *, out=None) -> Tensor:
     """log(1 + input), also for tiny inputs."""
     ...
+def log1p_(input, *, out=None) -> Tensor:
+    """In-place version of `log1p`."""
+    ...
 def log2(input, *, out=None) -> Tensor:
     """The logarithm to base 2."""
+    ...
+def log2_(input, *, out=None) -> Tensor:
+    """In-place version of `log2`."""
+    ...
+def log_(input, *, out=None) -> Tensor:
+    """In-place version of `log`."""
     ...
 def log_softmax(input, dim, dtype=None) -> Tensor:
     """The logarithm of softmax along `dim`, exact where softmax itself would be 0. `dtype`: cast first."""
@@ -642,6 +775,9 @@ def logical_xor(input, other, *, out=None) -> Tensor:
     ...
 def logit(input, eps=None) -> Tensor:
     """The inverse of sigmoid; with eps, of input moved into [eps, 1 - eps]."""
+    ...
+def logit_(input, eps=None) -> Tensor:
+    """In-place version of `logit`."""
     ...
 def logspace(start, end, steps=None, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
     """`base` to the powers `linspace(start, end, steps)`."""
@@ -720,6 +856,9 @@ nan: builtins.float
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None) -> Tensor:
     """nan replaced by a number, inf and -inf by others (by default the largest and smallest of the dtype)."""
     ...
+def nan_to_num_(input, nan=0.0, posinf=None, neginf=None) -> Tensor:
+    """In-place version of `nan_to_num`."""
+    ...
 def nanmean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The mean of the elements that are not nan."""
     ...
@@ -744,8 +883,14 @@ def ne(input, other, *, out=None) -> Tensor:
 def neg(input, other, *, out=None) -> Tensor:
     """-input"""
     ...
+def neg_(input, *, out=None) -> Tensor:
+    """In-place version of `neg`."""
+    ...
 def negative(input, *, out=None) -> Tensor:
     """-input"""
+    ...
+def negative_(input, *, out=None) -> Tensor:
+    """In-place version of `negative`."""
     ...
 newaxis: builtins.NoneType
 def nonzero(input, *, as_tuple=False) -> Any:
@@ -797,7 +942,7 @@ def pow(input, exponent) -> Tensor:
 def prelu(input, weight) -> Tensor:
     """input where it is positive, weight * input elsewhere: one weight, or one per channel (dimension 1)."""
     ...
-preserve_format: builtins.str
+preserve_format: builtins.memory_format
 def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The product of all elements, or along one `dim`. Integers and bools multiply in int64."""
     ...
@@ -809,6 +954,9 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation='linear') -> Te
     ...
 def rad2deg(input, *, out=None) -> Tensor:
     """Degrees of an angle in radians."""
+    ...
+def rad2deg_(input, *, out=None) -> Tensor:
+    """In-place version of `rad2deg`."""
     ...
 def rand(*args, size=None, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None) -> Tensor:
     """Numbers spread evenly over [0, 1)."""
@@ -837,8 +985,14 @@ def ravel(input) -> Tensor:
 def reciprocal(input, *, out=None) -> Tensor:
     """1 / input"""
     ...
+def reciprocal_(input, *, out=None) -> Tensor:
+    """In-place version of `reciprocal`."""
+    ...
 def relu(input, *, out=None) -> Tensor:
     """max(input, 0); the derivative at 0 is 0."""
+    ...
+def relu_(input, *, out=None) -> Tensor:
+    """In-place version of `relu`."""
     ...
 def remainder(input, other, *, out=None) -> Tensor:
     """What floor division leaves: it has the sign of `other`."""
@@ -864,11 +1018,17 @@ def rot90(input, k=1, dims=...) -> Tensor:
 def round(input, *, decimals=0) -> Tensor:
     """The nearest whole number, or multiple of 10 ** -decimals; halves go to the even one."""
     ...
+def round_(input, *, decimals=0) -> Tensor:
+    """In-place version of `round`."""
+    ...
 def row_stack(tensors) -> Tensor:
     """Tensors one below another: vectors are rows."""
     ...
 def rsqrt(input, *, out=None) -> Tensor:
     """1 / sqrt(input)"""
+    ...
+def rsqrt_(input, *, out=None) -> Tensor:
+    """In-place version of `rsqrt`."""
     ...
 def rsub(input, other, *, alpha=1) -> Tensor:
     """other - alpha * input"""
@@ -897,6 +1057,9 @@ def select(input, dim, index) -> Tensor:
 def selu(input, inplace=False) -> Tensor:
     """elu with the scales that keep mean 0 and variance 1 (Klambauer et al., arXiv:1706.02515)."""
     ...
+def selu_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `selu`."""
+    ...
 def set_default_tensor_type(t) -> Tensor:
     """The old way to say `set_default_dtype`."""
     ...
@@ -913,6 +1076,9 @@ short: dtype
 def sigmoid(input, *, out=None) -> Tensor:
     """1 / (1 + exp(-input))"""
     ...
+def sigmoid_(input, *, out=None) -> Tensor:
+    """In-place version of `sigmoid`."""
+    ...
 def sign(input, *, out=None) -> Tensor:
     """-1, 0 or 1 (0 for nan)."""
     ...
@@ -922,11 +1088,20 @@ def signbit(input, *, out=None) -> Tensor:
 def sin(input, *, out=None) -> Tensor:
     """The sine of an angle in radians."""
     ...
+def sin_(input, *, out=None) -> Tensor:
+    """In-place version of `sin`."""
+    ...
 def sinc(input, *, out=None) -> Tensor:
     """sin(pi x) / (pi x), and 1 at 0."""
     ...
+def sinc_(input, *, out=None) -> Tensor:
+    """In-place version of `sinc`."""
+    ...
 def sinh(input, *, out=None) -> Tensor:
     """The hyperbolic sine."""
+    ...
+def sinh_(input, *, out=None) -> Tensor:
+    """In-place version of `sinh`."""
     ...
 def softmax(input, dim, dtype=None) -> Tensor:
     """exp(input) / sum(exp(input)) along `dim`: positive numbers that add up to one. `dtype`: cast first."""
@@ -940,8 +1115,14 @@ def split(tensor, split_size_or_sections, dim=0) -> tuple[Tensor, ...]:
 def sqrt(input, *, out=None) -> Tensor:
     """The square root."""
     ...
+def sqrt_(input, *, out=None) -> Tensor:
+    """In-place version of `sqrt`."""
+    ...
 def square(input) -> Tensor:
     """input ** 2"""
+    ...
+def square_(input) -> Tensor:
+    """In-place version of `square`."""
     ...
 def squeeze(input, dim=None) -> Tensor:
     """Without the dimensions of size one (or only those in `dim`)."""
@@ -955,7 +1136,7 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=...) -> Ten
 def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=...) -> tuple[Tensor, ...]:
     """(standard deviation, mean), as `std` and `mean` would give them."""
     ...
-strided: builtins.str
+strided: builtins.layout
 def sub(input, other, *, alpha=1) -> Tensor:
     """input - alpha * other"""
     ...
@@ -983,8 +1164,14 @@ def take_along_dim(input, indices, dim=None) -> Tensor:
 def tan(input, *, out=None) -> Tensor:
     """The tangent of an angle in radians."""
     ...
+def tan_(input, *, out=None) -> Tensor:
+    """In-place version of `tan`."""
+    ...
 def tanh(input, *, out=None) -> Tensor:
     """The hyperbolic tangent."""
+    ...
+def tanh_(input, *, out=None) -> Tensor:
+    """In-place version of `tanh`."""
     ...
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None) -> Tensor:
     """A copy of numbers, nested sequences, a numpy array or a tensor, as a leaf."""
@@ -997,6 +1184,9 @@ def tensordot(a, b, dims=2) -> Tensor:
     ...
 def threshold(input, threshold, value, inplace=False) -> Tensor:
     """input where it is above the threshold, value elsewhere."""
+    ...
+def threshold_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `threshold`."""
     ...
 def tile(input, *dims) -> Tensor:
     """`repeat`, with ones added in front where `dims` are fewer than the tensor's."""
@@ -1034,6 +1224,9 @@ def true_divide(input, other, *, out=None) -> Tensor:
 def trunc(input, *, out=None) -> Tensor:
     """The next whole number towards zero."""
     ...
+def trunc_(input, *, out=None) -> Tensor:
+    """In-place version of `trunc`."""
+    ...
 uint8: dtype
 def unbind(input, dim=0) -> tuple[Tensor, ...]:
     """The slices along `dim`, as a tuple of views."""
@@ -1070,6 +1263,12 @@ def where(condition, input=..., other=...) -> Any:
     ...
 def xlogy(input, other, *, out=None) -> Tensor:
     """input * log(other), and 0 where input is 0 (unless other is nan)."""
+    ...
+def xlogy_(input, other, *, out=None) -> Tensor:
+    """In-place version of `xlogy`."""
+    ...
+def zero_(input) -> Tensor:
+    """Every element becomes 0."""
     ...
 def zeros(*args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None, memory_format=None) -> Tensor:
     """Zeros of a shape."""

@@ -2,8 +2,6 @@
 
 It walks the tape; it knows no derivative.
 """
-from __future__ import annotations
-
 import warnings
 
 from ..backends.cpu import quiet
@@ -13,12 +11,11 @@ from ..core.function import Function
 from ..core.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..core.tensor import Tensor, filled, receiver
 from . import function  # noqa: F401
+from .variable import Variable
 from .anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
 
 __all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
            "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
-
-Variable = Tensor
 
 
 def _sequence(x):
@@ -28,8 +25,6 @@ def _sequence(x):
 def _roots(outputs, gradients, create_graph):
     """[(edge, gradient)] with torch's checks; a missing gradient is one, for outputs of one element."""
     roots = []
-    if len(gradients) != len(outputs):
-        raise RuntimeError("got " + f"{len(outputs)} tensors and {len(gradients)} gradients")
     for i, (out, grad) in enumerate(zip(outputs, gradients)):
         if grad is None:
             if out.requires_grad:
@@ -53,6 +48,8 @@ def _roots(outputs, gradients, create_graph):
         if grad._spec.names is not None:
             grad = grad.rename(None)
         roots.append((edge, grad))
+    if len(gradients) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(gradients)} gradients")
     return roots
 
 
@@ -85,6 +82,7 @@ def _backward_method(self, gradient=None, retain_graph=None, create_graph=False,
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
+_backward_method.__name__ = _backward_method.__qualname__ = "backward"
 Tensor.backward = _backward_method
 
 

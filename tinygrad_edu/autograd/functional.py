@@ -108,8 +108,8 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
             rows = [_filled(_grad((out,), leaves, (one,), create_graph), leaves, strict,
                             f"Output {number} of the user-provided function is independent of input {{}}. This is not "
                             "allowed in strict mode.") for one in _units(out)]
-            result.append(tuple([functions["stack"](column).view(*out.shape, *x.shape) if rows else
-                                 functions["zeros"](*out.shape, *x.shape, dtype=out.dtype)
+            result.append(tuple([functions["stack"](column).view((*out.shape, *x.shape)) if rows else
+                                 functions["zeros"]((*out.shape, *x.shape), dtype=out.dtype)
                                  for x, column in zip(leaves, zip(*rows) if rows else [()] * len(leaves))]))
     result = [_finished(r, several_in, create_graph) for r in result]
     return tuple(result) if several else result[0]

@@ -109,29 +109,29 @@ def linear(x, weight, sentence):
     drawing = draw(("input", x, -1), ("weight", weight, -1))
     repairs = [(text, product(shape, weight[::-1])) for text, shape in (turned("input", x),) if len(x) > 1]
     repairs += [(f"input.flatten({d})", (*x[:d], rows)) for d in range(1, len(x) - 1) if prod(x[d:]) == weight[1]]
-    repairs.append(("weight.T", product(x, weight)))
+    if all(result is None for _, result in repairs):
+        repairs.append(("weight.T", product(x, weight)))
     return told(sentence, f"{drawing}\n  the last dimension of the input must be in_features={weight[1]}", repairs)
 
 
 def cat(shapes, dim, place, d, sentence):
     """Tensor number `place` differs from the first in dimension d, which is not the one they are joined in."""
-    shapes = [tuple(s) for s in shapes if s != (0,)]
-    first, other = shapes[0], shapes[place]
-    repairs = [(f"dim={k}", joined(shapes, k)) for k in range(len(first))]
-    if len(other) == 2:
-        text, shape = turned(f"tensors[{place}]", other)
-        repairs.append((text, joined([*shapes[:place], shape, *shapes[place + 1:]], dim)))
-    return told(sentence, draw(("tensors[0]", first, d), (f"tensors[{place}]", other, d)), repairs)
+    counted = {i: tuple(s) for i, s in enumerate(shapes) if s != (0,)}      # empty vectors are skipped
+    start, first = next(iter(counted.items()))
+    repairs = [(f"dim={k}", joined([*counted.values()], k)) for k in range(len(first))]
+    if len(first) == 2:
+        text, shape = turned(f"tensors[{place}]", counted[place])
+        repairs.append((text, joined([*{**counted, place: shape}.values()], dim)))
+    return told(sentence, draw((f"tensors[{start}]", first, d), (f"tensors[{place}]", counted[place], d)), repairs)
 
 
 def ranks(shapes, dim, place, sentence):
     """Tensor number `place` has another number of dimensions than the first."""
-    shapes = [tuple(s) for s in shapes]
-    repairs = []
-    for which in (place, 0):
-        repairs += [(text, result) for text, shape in widened(f"tensors[{which}]", shapes[which]) if
-                    (result := joined([*shapes[:which], shape, *shapes[which + 1:]], dim)) is not None]
-    return told(sentence, "\n".join(f"    tensors[{i}]: {shapes[i]}" for i in (0, place)), repairs)
+    counted = {i: tuple(s) for i, s in enumerate(shapes) if s != (0,)}
+    start = next(iter(counted))
+    repairs = [(text, joined([*{**counted, which: shape}.values()], dim)) for which in (place, start)
+               for text, shape in widened(f"tensors[{which}]", counted[which]) if dim < len(counted[start])]
+    return told(sentence, "\n".join(f"    tensors[{i}]: {counted[i]}" for i in (start, place)), repairs)
 
 
 def stack(shapes, place, sentence):
@@ -152,10 +152,11 @@ def sizes(shape, count):
     line = f"    it asks for {told_known} elements, and there are {count}" if -1 not in shape else \
         f"    {count} elements can't be divided by {told_known}"
     repairs = []
-    for place, size in enumerate(shape if -1 not in shape else ()):
+    for place in range(len(shape) if -1 not in shape else 0):
         rest = prod(shape[:place] + shape[place + 1:])
         if rest > 0 and count % rest == 0:
-            repairs.append((str(shape[:place] + (-1,) + shape[place + 1:]), shape[:place] + (count // rest,) + shape[place + 1:]))
+            asked, found = [shape[:place] + (n,) + shape[place + 1:] for n in (-1, count // rest)]
+            repairs.append((str(asked), found))
     return told(f"shape '{list(shape)}' is invalid for input of size {count}", line, repairs)
 
 
@@ -267,7 +268,7 @@ def modified(kind, shape, name, number, version, expected, anomaly):
 
 OVERLAPPING = ("unsupported operation: more than one element of the written-to tensor refers to a single memory "
                "location. Please clone() the tensor before performing the operation.")
-WRITE = ("\n  `with torch.no_grad(): ...` around the write leaves it out of the tape, as an optimizer does; or make a new "
-         "tensor: `y = x + 1`")
+WRITE = ("\n  `with torch.no_grad(): ...` around the write leaves it out of the tape, as an optimizer does; or make a "
+         "new tensor: `y = x + 1`")
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation." + WRITE
 VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation." + WRITE

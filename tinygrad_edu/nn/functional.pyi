@@ -48,6 +48,9 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
 def celu(input, alpha=1.0, inplace=False) -> Tensor:
     """elu with a continuous derivative for every alpha."""
     ...
+def celu_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `celu`."""
+    ...
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
     """input (N, C, L) or (C, L) with weight (O, C / groups, K): (N, O, L') or (O, L')."""
     ...
@@ -87,6 +90,9 @@ def dropout3d(input, p=0.5, training=True, inplace=False) -> Tensor:
 def elu(input, alpha=1.0, inplace=False) -> Tensor:
     """input where it is positive, alpha * (exp(input) - 1) elsewhere."""
     ...
+def elu_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `elu`."""
+    ...
 functions: builtins.dict
 def gelu(input, *, approximate='none') -> Tensor:
     """input * P(a standard normal number < input), or its approximation by tanh."""
@@ -106,11 +112,17 @@ def hardswish(input, inplace=False) -> Tensor:
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False) -> Tensor:
     """input, moved into [min_val, max_val]."""
     ...
+def hardtanh_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `hardtanh`."""
+    ...
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05) -> Tensor:
     """Normalized over the last dimensions, those of `normalized_shape`, then times weight plus bias of that shape."""
     ...
 def leaky_relu(input, negative_slope=0.01, inplace=False) -> Tensor:
     """input where it is positive, negative_slope * input elsewhere."""
+    ...
+def leaky_relu_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `leaky_relu`."""
     ...
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
     """log_softmax; a missing `dim` is guessed, with a warning."""
@@ -142,11 +154,17 @@ def relu(input, inplace=False) -> Tensor:
 def relu6(input, inplace=False) -> Tensor:
     """input, moved into [0, 6]."""
     ...
+def relu_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `relu`."""
+    ...
 def rms_norm(input, normalized_shape, weight=None, eps=None) -> Tensor:
     """The input over the root of the mean of its squares over the last dimensions, then times weight."""
     ...
 def selu(input, inplace=False) -> Tensor:
     """elu with the scales that keep mean 0 and variance 1 (Klambauer et al., arXiv:1706.02515)."""
+    ...
+def selu_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `selu`."""
     ...
 def sigmoid(input, *, out=None) -> Tensor:
     """1 / (1 + exp(-input))"""
@@ -177,4 +195,7 @@ def tanhshrink(input) -> Tensor:
     ...
 def threshold(input, threshold, value, inplace=False) -> Tensor:
     """input where it is above the threshold, value elsewhere."""
+    ...
+def threshold_(self, *args, **kwargs) -> Tensor:
+    """In-place version of `threshold`."""
     ...

@@ -196,7 +196,8 @@ def from_dlpack(ext_tensor):
             return self.other.__dlpack_device__()
     if type(ext_tensor).__name__ == "PyCapsule":   # what `utils.dlpack.to_dlpack` gives, over the host's memory
         capsule = ext_tensor
-        ext_tensor = type("_Owner", (), {"__dlpack__": lambda self: capsule, "__dlpack_device__": lambda self: (1, 0)})()
+        verbs = {"__dlpack__": lambda self: capsule, "__dlpack_device__": lambda self: (1, 0)}
+        ext_tensor = type("_Owner", (), verbs)()
     if not hasattr(ext_tensor, "__dlpack__"):
         raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only "
                            "once, so you might have already constructed a tensor from it once.")

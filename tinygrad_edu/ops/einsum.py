@@ -122,7 +122,8 @@ def check_sizes(operands, terms):
                     raise RuntimeError(f"einsum(): dimension {list(term).index(label)} covered by ellipsis in operand "
                                        f"{number}has size {size} which does not broadcast with previously seen "
                                        f"ellipsis with size {before} for the respective dimension")
-                first = next(i for i, t in enumerate(terms) if label in t and operands[i].shape[t.index(label)] == before)
+                first = next(i for i, t in enumerate(terms)
+                             if label in t and operands[i].shape[t.index(label)] == before)
                 raise errors.labels(first, operands[first].shape, terms[first].index(label), number, x.shape,
                                     list(term).index(label), f"einsum(): subscript {label} has size {size} for operand "
                                     f"{number} which does not broadcast with previously seen size {before}")
@@ -142,7 +143,7 @@ def arranged(x, term, order):
     for _ in missing:
         x = x.unsqueeze(-1)
     term += missing
-    return x.permute(*[term.index(label) for label in order]) if order else x
+    return x.permute([term.index(label) for label in order]) if order else x
 
 
 def contract(a, b, dims):
@@ -154,12 +155,12 @@ def contract(a, b, dims):
             (both if wide == (True, True) or wide == (False, False) else left if wide[0] else right).append(d)
     def size(x, which):
         return layout.numel([x.shape[d] for d in which])
-    rows = a.permute(*both, *left, *dims, *right).reshape(size(a, both), size(a, left), size(a, dims))
-    columns = b.permute(*both, *dims, *right, *left).reshape(size(a, both), size(a, dims), size(b, right))
+    rows = a.permute((*both, *left, *dims, *right)).reshape(size(a, both), size(a, left), size(a, dims))
+    columns = b.permute((*both, *dims, *right, *left)).reshape(size(a, both), size(a, dims), size(b, right))
     out = _bmm(rows, columns, rows.shape, columns.shape)
     order = both + left + list(dims) + right
     shape = [1 if d in dims else a.shape[d] if d in both or d in left else b.shape[d] for d in order]
-    return out.view(shape).permute(*[order.index(d) for d in range(a.ndim)])
+    return out.view(shape).permute([order.index(d) for d in range(a.ndim)])
 
 
 @export("einsum()", out=False)
@@ -246,8 +247,8 @@ def tensordot(a, b, dims=2):
     kept_a, kept_b = ([d for d in range(x.ndim) if d not in s] for x, s in ((a, summed_a), (b, summed_b)))
     count = layout.numel([a.shape[d] for d in summed_a])
     shape = [a.shape[d] for d in kept_a] + [b.shape[d] for d in kept_b]
-    rows = a.permute(*kept_a, *summed_a).reshape(layout.numel([a.shape[d] for d in kept_a]), count)
-    columns = b.permute(*summed_b, *kept_b).reshape(count, layout.numel([b.shape[d] for d in kept_b]))
+    rows = a.permute((*kept_a, *summed_a)).reshape(layout.numel([a.shape[d] for d in kept_a]), count)
+    columns = b.permute((*summed_b, *kept_b)).reshape(count, layout.numel([b.shape[d] for d in kept_b]))
     return mm(rows, columns).view(shape)
 
 

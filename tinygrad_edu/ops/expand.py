@@ -31,9 +31,9 @@ def expand(input, *sizes, implicit=False):
                                    f"dimension {d}")
             shape[d] = mine
         elif mine is not None and mine != size and mine != 1:
-            raise errors.expand(spec.shape, sizes, d, f"The expanded size of the tensor ({size}) must match the existing "
-                                f"size ({mine}) at non-singleton dimension {d}.  Target sizes: {list(sizes)}.  Tensor "
-                                f"sizes: {list(spec.shape)}")
+            raise errors.expand(spec.shape, sizes, d, f"The expanded size of the tensor ({size}) must match the "
+                                f"existing size ({mine}) at non-singleton dimension {d}.  Target sizes: {list(sizes)}. "
+                                f" Tensor sizes: {list(spec.shape)}")
     strides = _expanded_strides(spec, shape)
     return Expand.of(input, shape, strides, None, None if spec.names is None else (None,) * lead + spec.names)
 
@@ -58,13 +58,13 @@ def expand_as(input, other):
 @export("broadcast_to()")
 def broadcast_to(input, size):
     """`expand` of a tensor, to sizes in a sequence."""
-    return expand(input, *sizes_of((size,), "broadcast_to", "size"))
+    return expand(input, sizes_of((size,), "broadcast_to", "size"))
 
 
 @export(".broadcast_to")
 def _broadcast_to(input, *sizes, size=None):
     """`expand`: sizes one by one, or as one sequence."""
-    return expand(input, *sizes_of(sizes if size is None else (size,), "broadcast_to", "size"))
+    return expand(input, sizes_of(sizes if size is None else (size,), "broadcast_to", "size"))
 
 
 @export("broadcast_tensors()")
@@ -74,7 +74,7 @@ def broadcast_tensors(*tensors):
     shape = ()
     for x in tensors:
         shape = layout.broadcast_shapes(shape, x.shape)
-    return tuple(expand(x, *shape) if x.shape != shape else x for x in tensors)
+    return tuple(expand(x, shape) if x.shape != shape else x for x in tensors)
 
 
 @export("broadcast_shapes()")

@@ -87,8 +87,8 @@ def cat(tensors, dim=0):
         if x.shape == (0,):
             continue
         if x.ndim != first.ndim:
-            raise errors.ranks([t.shape for t in tensors], dim, place, "Tensors must have same number of dimensions: got "
-                               f"{first.ndim} and {x.ndim}")
+            raise errors.ranks([t.shape for t in tensors], dim, place, "Tensors must have same number of dimensions: "
+                               f"got {first.ndim} and {x.ndim}")
         for d, (mine, other) in enumerate(zip(first.shape, x.shape)):
             if d != dim and mine != other:
                 raise errors.cat([t.shape for t in tensors], dim, place, d, "Sizes of tensors must match except in "

@@ -93,7 +93,7 @@ def check_expands(input, shape):
     """torch's error where what is added can't be expanded to the product."""
     if tuple(input.shape) != tuple(shape):
         with no_grad():
-            input.expand(*shape)
+            input.expand(shape)
 
 
 def check_addmm(input, mat1, mat2, drawn):

@@ -51,8 +51,8 @@ def numel(input):
 def as_subclass(input, cls):
     """A tensor over the same memory, on the tape, of a class that inherits from Tensor."""
     if not (isinstance(cls, type) and issubclass(cls, Tensor)):
-        raise TypeError("Creating a Tensor subclass from a class that does not inherit from Tensor is not possible. Make "
-                        "sure your class inherits from Tensor.")
+        raise TypeError("Creating a Tensor subclass from a class that does not inherit from Tensor is not possible. "
+                        "Make sure your class inherits from Tensor.")
     out = Alias.of(input, input._spec.shape, input._spec.strides, None, input._spec.names)
     out.__class__ = cls
     return out

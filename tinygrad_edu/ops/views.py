@@ -331,8 +331,8 @@ def movedim(input, source, destination):
     if not input.ndim:
         return alias(input)
     rest = iter(d for d in range(input.ndim) if d not in source)
-    return permute(input, *[source[destination.index(d)] if d in destination else next(rest)
-                            for d in range(input.ndim)])
+    return permute(input, [source[destination.index(d)] if d in destination else next(rest)
+                           for d in range(input.ndim)])
 
 
 def _T(x):
