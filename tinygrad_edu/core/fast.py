@@ -216,10 +216,10 @@ def node_class(name, op, which, operands):
     """The node with its backward: the checks, the formulas on bare arrays, or on tensors if they are recorded."""
     places, reads = differentiable(op, operands), readers(op, operands)
     saved = [slot for slot in reads if reads[slot]]
+    forget = " = ".join([*[f"self.{slot}" for slot in saved], "FREED"]) if saved else "pass"
     lines = [f"class {name}(ShortNode):", "    __slots__ = ()",
              *[f"    {slot} = None" for slot in reads if not reads[slot]],
-             "    def release(self):", "        " + " = ".join([*[f"self.{slot}" for slot in saved], "FREED"]),
-             "    def backward(self, g):"]
+             "    def release(self):", f"        {forget}", "    def backward(self, g):"]
     body = [f"{slot} = self.{slot}" for slot in saved]
     if len(places) > 1:
         body += ["edge0, edge1 = self.edges"]

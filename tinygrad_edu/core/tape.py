@@ -227,7 +227,7 @@ def walk(roots, *, retain_graph=False, create_graph=False, capture=None, accumul
                     if held is None:
                         leaves[edge] = [grad, fresh and grad is not grads and grad._is_alone()]
                     elif held[1] and not create_graph:
-                        held[0]._add_into(grad)
+                        held[0]._add_unseen(grad)
                     else:
                         held[0], held[1] = held[0] + grad, True
                 else:
