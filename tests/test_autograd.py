@@ -317,7 +317,7 @@ def test_detect_anomaly_warns():
 def test_accumulate_grad_nodes_are_shown():
     x = leaf(1.0)
     node, place = (x * 2).grad_fn.next_functions[0]
-    assert node.name() == "struct torch::autograd::AccumulateGrad" and place == 0 and node.variable is x
+    assert node.name() == "torch::autograd::AccumulateGrad" and place == 0 and node.variable is x
     assert node == (x * 3).grad_fn.next_functions[0][0] and len({node, (x * 3).grad_fn.next_functions[0][0]}) == 1
 
 

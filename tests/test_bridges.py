@@ -1,4 +1,6 @@
 """Where tensors meet numpy and Python's own words: operators with arrays, numpy's functions, `in`."""
+import pickle
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ def test_operators_with_arrays_give_tensors_in_numpys_precision():
         assert isinstance(made, torch.Tensor) and made.dtype is torch.float64 and made.tolist() == expected
     assert (x == array).tolist() == (array == x).tolist() == [True, False]
     assert (x != array).tolist() == [False, True]
+    for made, expected in ((array / x, [1, 3]), (np.array([2, 4]) / x, [2, 4]), (np.float64(2) / x, [2, 2])):
+        assert isinstance(made, torch.Tensor) and made.tolist() == expected
     assert (x + np.array(2.0)).dtype is torch.float64 and (x * np.float64(2)).dtype is torch.float32
 
 
@@ -51,3 +55,20 @@ def test_a_batch_of_gradients():
         torch.autograd.grad(y, x, torch.eye(3), is_grads_batched=True)
     with pytest.raises(RuntimeError, match="Mismatch in shape"):
         torch.autograd.grad(x * x, x, torch.eye(4), is_grads_batched=True)
+
+
+def test_set_grad_enabled_by_keyword():
+    with torch.set_grad_enabled(mode=False):
+        assert not torch.is_grad_enabled()
+    assert torch.is_grad_enabled()
+
+
+def test_functions_are_pickled_by_the_name_that_users_write():
+    functional = torch.nn.functional
+    for function in (torch.add, torch.matmul, torch.cat, torch.relu, torch.zeros, torch.linalg.norm,
+                     functional.relu, functional.relu_, functional.gelu, functional.cross_entropy, torch.exp_):
+        assert pickle.loads(pickle.dumps(function)) is function
+    assert torch.add.__module__ == "tinygrad_edu" and functional.relu.__module__ == "tinygrad_edu.nn.functional"
+    model = torch.nn.Linear(2, 2)
+    model.activation = functional.relu
+    assert pickle.loads(pickle.dumps(model)).activation is functional.relu

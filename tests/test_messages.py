@@ -56,6 +56,9 @@ SENTENCES = {
     "x.permute()": ("TypeError", 'permute() missing 1 required positional arguments: "dims"'),
     "torch.broadcast_to(x, 2, 3)": ("TypeError", "broadcast_to() takes 2 positional arguments but 3 were given"),
     # arguments of the wrong kind: a method counts from its first argument, a function from its tensor
+    "torch.sigmoid_(1)": ("TypeError", "sigmoid_(): argument 'input' (position 1) must be Tensor, not int"),
+    "torch.topk(x, 1, out=x)": ("TypeError", "topk(): argument 'out' must be tuple of Tensors, not Tensor"),
+    "torch.max(x, 0, out=(x,))": ("TypeError", "expected tuple of 2 elements but got 1"),
     "x.add('x')": ("TypeError", "add(): argument 'other' (position 1) must be Tensor, not str"),
     "x.add_('x')": ("TypeError", "add_(): argument 'other' (position 1) must be Tensor, not str"),
     "torch.add(x, 'x')": ("TypeError", "add(): argument 'other' (position 2) must be Tensor, not str"),
@@ -279,6 +282,29 @@ def test_every_repair_gives_what_is_promised(sign):
                     assert tuple(eval(program, given).shape) == eval(result), (first, second, line)
                     limit = 2 if len(first) == len(second) == 1 else max(len(first), len(second))
                     assert sign == "@" or len(eval(result)) <= limit
+
+
+def test_repairs_for_a_tensor_that_is_expanded_or_joined_from_behind():
+    with pytest.raises(RuntimeError, match=r"with `x.unsqueeze\(1\).expand\(-1, 4\)` the result is \(6, 4\)$"):
+        te.ones(6).expand(-1, 4)
+    with pytest.raises(RuntimeError) as caught:
+        te.ones(6).expand(-1, 6, 4)                # no repair: a new dimension has no size to keep
+    assert "with `" not in str(caught.value)
+    with pytest.raises(RuntimeError, match=r"with `tensors\[0\].unsqueeze\(1\)` the result is \(3, 2\)$"):
+        te.cat([te.ones(3), te.ones(3, 1)], -1)
+    assert te.cat([te.ones(3).unsqueeze(1), te.ones(3, 1)], -1).shape == (3, 2)
+
+
+def test_an_index_of_the_callers_own_that_fails():
+    class Broken:
+        def __index__(self):
+            raise TypeError("mine")
+
+    for program in (te.ones(2).view, te.ones(2).reshape, te.ones(2).expand):
+        with pytest.raises(TypeError, match="^mine$"):
+            program(Broken())
+    with pytest.raises(TypeError, match="^only integer tensors of a single element can be converted to an index$"):
+        te.ones(2).view(te.tensor(2.0))
 
 
 def test_a_device_without_a_backend_says_so():

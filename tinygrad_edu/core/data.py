@@ -196,7 +196,10 @@ def sizes_of(args, name, argument):
     try:
         return tuple([index(a) for a in given])
     except TypeError:
-        place, kind = next((i, type(a).__name__) for i, a in enumerate(given) if not hasattr(a, "__index__"))
+        place, kind = next(((i, type(a).__name__) for i, a in enumerate(given) if not hasattr(a, "__index__")),
+                           (None, ""))
+        if place is None:                          # an __index__ of the caller's own failed
+            raise
         if one_by_one and not place:
             raise TypeError(f"{name}(): argument '{argument}' (position 1) must be tuple of ints, not {kind}") from None
         raise TypeError(f"{name}(): argument '{argument}' failed to unpack the object at pos {place + 1} with error "

@@ -51,6 +51,7 @@ def product(a, b):
 def joined(shapes, dim):
     """The shape of tensors one after another along `dim`, or None."""
     first = shapes[0]
+    dim %= len(first)
     if any(len(s) != len(first) or s[:dim] + s[dim + 1:] != first[:dim] + first[dim + 1:] for s in shapes):
         return None
     return first[:dim] + (sum(s[dim] for s in shapes),) + first[dim + 1:]
@@ -164,8 +165,12 @@ def expand(shape, target, d, sentence):
     """A tensor of `shape` that can't be expanded to `target`, for its dimension d counted in the target."""
     shape, target = tuple(shape), tuple(target)
     lead = len(target) - len(shape)
-    repairs = [(f"{text}.expand{target}", target) for text, wide in widened("x", shape)
-               if len(wide) <= len(target) and all(n in (1, t) or t == -1 for n, t in zip(wide[::-1], target[::-1]))]
+    repairs = []
+    for text, wide in widened("x", shape):
+        pairs = list(zip(wide[::-1], target[::-1]))
+        new = target[:max(len(target) - len(wide), 0)]
+        if len(wide) <= len(target) and -1 not in new and all(n in (1, t) or t == -1 for n, t in pairs):
+            repairs.append((f"{text}.expand{target}", new + tuple(n if t == -1 else t for n, t in pairs)[::-1]))
     return told(sentence, draw(("x", shape, d - lead), ("target", target, d)), repairs[:1])
 
 

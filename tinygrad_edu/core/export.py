@@ -5,11 +5,13 @@ It knows names only; what an op computes is none of its business.
 from __future__ import annotations
 
 import functools
+from types import FunctionType
 
 from . import errors
 from .fast import plain_number, short_path
 from .tensor import Tensor
 
+LIBRARY = __name__.partition(".")[0]
 registry = {}                                      # torch's name ("add", "nn.functional.gelu") -> Op class or function
 functions = {}                                     # the same names -> what users call
 inplace_twins = {}                                 # name -> callable: ops.inplace makes `name_` of it
@@ -35,6 +37,8 @@ def export(*public, inplace=False, out=True):
         if "dim" in getattr(getattr(target, "__code__", None), "co_varnames", ()):
             function = operator = taking_axis(function)
         with_out = taking_out(function) if out else function
+        if isinstance(with_out, FunctionType) and with_out is not target:
+            name_at_home(with_out, next((n.removesuffix("()") for n in public if n[0] not in "._"), None))
         for name in public:
             if name.startswith("__"):
                 setattr(Tensor, name, operator)
@@ -55,6 +59,12 @@ def export(*public, inplace=False, out=True):
                     Tensor._attach_twin(name.removeprefix("."))
         return target
     return attach
+
+
+def name_at_home(function, name):
+    """Say of a function where users find it: pickle finds it there, too."""
+    if name is not None:
+        function.__module__, _, function.__qualname__ = f"{LIBRARY}.{name}".rpartition(".")
 
 
 def has_twin(name):
@@ -120,7 +130,11 @@ def taking_out(function):
         made = function(*args, **kwargs)
         if isinstance(made, Tensor):
             return Tensor._write_out(out, made, function.__name__, args)
-        written = [Tensor._write_out(o, m, function.__name__, args) for o, m in zip(out, made, strict=True)]
+        if not isinstance(out, (tuple, list)):
+            raise TypeError(f"{function.__name__}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
+        if len(out) != len(made):
+            raise TypeError(f"expected tuple of {len(made)} elements but got {len(out)}")
+        written = [Tensor._write_out(o, m, function.__name__, args) for o, m in zip(out, made)]
         return type(made)(*written) if hasattr(made, "_fields") else type(made)(written)
     return with_out
 

@@ -104,8 +104,8 @@ class enable_grad(no_grad):
 class set_grad_enabled(_Switch):
     """`set_grad_enabled(flag)` acts at once; in a `with` statement until its end."""
 
-    def __init__(self, mode_: bool):
-        self.value = bool(mode_)
+    def __init__(self, mode: bool):
+        self.value = bool(mode)
         self.before = _switch(self.value)
 
     def __call__(self, function):

@@ -91,7 +91,7 @@ class AccumulateGrad:
     next_functions = ()
 
     def name(self):
-        return "struct torch::autograd::AccumulateGrad"
+        return "torch::autograd::AccumulateGrad"
 
     def __eq__(self, other):
         return isinstance(other, AccumulateGrad) and self.variable is other.variable

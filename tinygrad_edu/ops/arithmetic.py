@@ -152,7 +152,7 @@ plus, minus, minus_from, divide = map(short_path, (Add, Sub, Rsub, Div))
 def _divided_from(input, other):
     """other / input, in the two steps in which torch computes it."""
     other = plain_number(other)
-    return input.reciprocal() * other if known(other) else NotImplemented
+    return input.reciprocal() * other if known(other) or isinstance(other, np.ndarray) else NotImplemented
 
 
 def scaled(input, other, alpha, function="add"):

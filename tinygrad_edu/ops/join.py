@@ -82,13 +82,13 @@ def cat(tensors, dim=0):
         if not x.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
     first = next((x for x in tensors if x.shape != (0,)), tensors[0])
-    dim, size = dim_of(first, dim), 0
+    given, dim, size = dim, dim_of(first, dim), 0
     for place, x in enumerate(tensors):
         if x.shape == (0,):
             continue
         if x.ndim != first.ndim:
-            raise errors.ranks([t.shape for t in tensors], dim, place, "Tensors must have same number of dimensions: "
-                               f"got {first.ndim} and {x.ndim}")
+            raise errors.ranks([t.shape for t in tensors], given if given in (dim, dim - first.ndim) else dim, place,
+                               f"Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}")
         for d, (mine, other) in enumerate(zip(first.shape, x.shape)):
             if d != dim and mine != other:
                 raise errors.cat([t.shape for t in tensors], dim, place, d, "Sizes of tensors must match except in "

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from ..core import errors, layout
-from ..core.export import export, functions, inplace_twins
+from ..core.export import export, functions, inplace_twins, name_at_home
 from ..core.mode import mode, set_grad_enabled
 from ..core.storage import Storage
 from ..core.tape import Node
@@ -49,6 +49,8 @@ def in_place(function, name):
     operator = name.startswith("__")
 
     def method(self, *args, **kwargs):
+        if not isinstance(self, Tensor):           # torch.relu_(1)
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(self).__name__}")
         others = list(tensors_in((*args, *kwargs.values())))
         recording = check_writable(self, others)
         for other in others:
@@ -74,7 +76,7 @@ def in_place(function, name):
             adopt_output(self, result, edge)
             put_on_tape(self, edge, result._spec, zeros_node(name, others) if edge is None else None)
         return self
-    method.__name__ = name
+    method.__name__, method.__qualname__, method.__module__ = name, f"Tensor.{name}", Tensor.__module__
     method.__code__ = method.__code__.replace(co_name=name)        # for tracebacks, and for refusals of names
     method.__doc__ = f"In-place version of `{name.strip('_') if operator else name[:-1]}`."
     return method
@@ -114,7 +116,9 @@ ACTIVATIONS = ("celu", "elu", "hardtanh", "leaky_relu", "relu", "selu", "thresho
 def attach_functions():
     """torch.relu_ and its like, and those of nn.functional."""
     for name in ACTIVATIONS:
-        functions[f"nn.functional.{name}_"] = in_place(functions[f"nn.functional.{name}"], name + "_")
+        home = f"nn.functional.{name}"
+        functions[home + "_"] = in_place(functions[home], name + "_")
+        name_at_home(functions[home + "_"], home + "_")
     for name in FUNCTIONS:
         found = getattr(Tensor, name + "_", None) or functions.get(f"nn.functional.{name}_")
         if found is not None:
