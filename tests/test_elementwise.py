@@ -211,3 +211,10 @@ def test_whole_tensor_questions_are_python_bools():
     x = te.tensor([1.0, NAN])
     assert te.equal(x, x) is False and te.allclose(x, x) is False and te.allclose(x, x, equal_nan=True) is True
     assert te.equal(te.ones(2), te.ones(3)) is False and te.equal(te.ones(0), te.ones(0)) is True
+
+
+def test_of_three_operands_none_is_called_a():
+    with pytest.raises(RuntimeError) as caught:
+        te.where(te.ones(2, 3) > 0, te.ones(3, 2), te.ones(1))
+    assert str(caught.value).splitlines() == ["The size of tensor a (3) must match the size of tensor b (2) at "
+                                              "non-singleton dimension 1"]

@@ -56,6 +56,7 @@ SENTENCES = {
     "x.permute()": ("TypeError", 'permute() missing 1 required positional arguments: "dims"'),
     "torch.broadcast_to(x, 2, 3)": ("TypeError", "broadcast_to() takes 2 positional arguments but 3 were given"),
     # arguments of the wrong kind: a method counts from its first argument, a function from its tensor
+    "x.round(decimals=1.5)": ("TypeError", "round(): argument 'decimals' must be int, not float"),
     "torch.sigmoid_(1)": ("TypeError", "sigmoid_(): argument 'input' (position 1) must be Tensor, not int"),
     "torch.topk(x, 1, out=x)": ("TypeError", "topk(): argument 'out' must be tuple of Tensors, not Tensor"),
     "torch.max(x, 0, out=(x,))": ("TypeError", "expected tuple of 2 elements but got 1"),

@@ -68,8 +68,11 @@ def widened(name, shape):
 
 
 # ---- one function per family of ops
-def broadcast(a, b, dim, m, n):
+def broadcast(a, b, dim, m, n, pair=True):
     """Two operands that can't be broadcast. A repair with more dimensions than both is offered for vectors only."""
+    sentence = f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {dim}"
+    if not pair:                                   # of three operands: which is a, which is b?
+        return RuntimeError(sentence)
     a, b = tuple(a), tuple(b)
     most = 2 if len(a) == len(b) == 1 else max(len(a), len(b))
     width = max(len(a), len(b))
@@ -78,8 +81,7 @@ def broadcast(a, b, dim, m, n):
     for name, mine, other in (("b", b, a), ("a", a, b)):
         repairs += [(text, result) for text, shape in widened(name, mine)
                     if (result := fits(shape, other)) is not None and len(result) <= most][:1]
-    return told(f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {dim}",
-                draw(("a", a, dim - width + len(a)), ("b", b, dim - width + len(b))), repairs)
+    return told(sentence, draw(("a", a, dim - width + len(a)), ("b", b, dim - width + len(b))), repairs)
 
 
 def matmul(a, b, sentence):

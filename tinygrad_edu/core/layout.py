@@ -153,8 +153,8 @@ def extent(shape, strides, offset=0):
     return last + 1
 
 
-def broadcast_shapes(a, b):
-    """The shape on which two operands agree; torch's error, with the shapes drawn, where they don't."""
+def broadcast_shapes(a, b, pair=True):
+    """The shape on which two operands agree; torch's error, with the shapes drawn if they are all, where they don't."""
     if a == b or not b or a[-len(b):] == b:
         return a
     out = []
@@ -162,7 +162,7 @@ def broadcast_shapes(a, b):
         m = a[-back] if back <= len(a) else 1
         n = b[-back] if back <= len(b) else 1
         if m != n and m != 1 and n != 1:
-            raise errors.broadcast(a, b, max(len(a), len(b)) - back, m, n)
+            raise errors.broadcast(a, b, max(len(a), len(b)) - back, m, n, pair)
         out.append(n if m == 1 else m)
     return tuple(reversed(out))
 

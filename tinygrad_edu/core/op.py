@@ -162,7 +162,7 @@ class Elementwise(Op):
         shape, dtype, plain = spec.shape, spec.dtype, backend.native and not cls.apart
         for x in tensors[1:]:
             if x._spec.shape != shape:
-                shape = layout.broadcast_shapes(shape, x._spec.shape)
+                shape = layout.broadcast_shapes(shape, x._spec.shape, len(tensors) == 2)
             if x._spec.dtype is not dtype:
                 plain = False
         if plain and dtype.category == dtypes.FLOATING and dtype.itemsize > 2:

@@ -413,6 +413,8 @@ class RoundDecimals(Elementwise):
 @export("round", inplace=True)
 def round(input, *, decimals=0):
     """The nearest whole number, or multiple of 10 ** -decimals; halves go to the even one."""
+    if not isinstance(decimals, int):
+        raise TypeError(f"round(): argument 'decimals' must be int, not {type(decimals).__name__}")
     if decimals:
         return RoundDecimals.call(input, decimals=decimals)
     return input.clone() if input.dtype.category == INTEGER else Round.call(input)
