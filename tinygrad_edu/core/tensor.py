@@ -260,7 +260,10 @@ class Tensor(OnTape):
 
     def _add_unseen(self, grad):
         """self += grad of the same kind, where nobody has seen self yet: nobody's saved version can be out of date."""
-        np.add(self._array, grad._array, self._array)
+        if self._spec.backend.native:
+            np.add(self._array, grad._array, self._array)
+        else:
+            self._add_into(grad)
 
     def _is_alone(self):
         """Whether surely nobody else looks at this memory."""
