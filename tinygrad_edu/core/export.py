@@ -72,6 +72,21 @@ def has_twin(name):
     return name in REFLECTED if name.startswith("__") else not name.endswith("()") and "." not in name[1:]
 
 
+def take_numpys_words(kwargs):
+    """`axis` is our `dim`, `keepdims` our `keepdim`, as in torch."""
+    for word, ours in (("axis", "dim"), ("keepdims", "keepdim")):
+        if word in kwargs:
+            kwargs[ours] = kwargs.pop(word)
+
+
+def reword(error, *call):
+    """Raise the error that is being handled, in torch's words if it is one about the arguments of this call."""
+    told = errors.in_torchs_words(error, *call)
+    if told is None:
+        raise                                      # `error`, which the caller is handling
+    raise told from None
+
+
 def as_method(function, only=False):
     """The function as a method: it takes numpy's words, and its errors count arguments as torch's methods do.
 
@@ -84,34 +99,24 @@ def as_method(function, only=False):
     @functools.wraps(function)
     def method(*args, **kwargs):
         if kwargs:
-            for word, ours in (("axis", "dim"), ("keepdims", "keepdim")):
-                if word in kwargs:
-                    kwargs[ours] = kwargs.pop(word)
+            take_numpys_words(kwargs)
         try:
             return function(*args, **kwargs)
         except (TypeError, AttributeError) as error:
-            told = errors.in_torchs_words(error, function, args, True, only)
-            if told is None:
-                raise
-            raise told from None
+            reword(error, function, args, True, only)
     return method
 
 
 def taking_axis(function):
-    """The function with numpy's words too, as torch's: `axis` for `dim`, `keepdims` for `keepdim`."""
+    """The function with numpy's words too."""
     @functools.wraps(function)
     def with_axis(*args, **kwargs):
         if kwargs:
-            for word, ours in (("axis", "dim"), ("keepdims", "keepdim")):
-                if word in kwargs:
-                    kwargs[ours] = kwargs.pop(word)
+            take_numpys_words(kwargs)
         try:
             return function(*args, **kwargs)
         except (TypeError, AttributeError) as error:
-            told = errors.in_torchs_words(error, function, args)
-            if told is None:
-                raise
-            raise told from None
+            reword(error, function, args)
     return with_axis
 
 
@@ -123,10 +128,7 @@ def taking_out(function):
             try:
                 return function(*args, **kwargs)
             except (TypeError, AttributeError) as error:
-                told = errors.in_torchs_words(error, function, args)
-                if told is None:
-                    raise
-                raise told from None
+                reword(error, function, args)
         made = function(*args, **kwargs)
         if isinstance(made, Tensor):
             return Tensor._write_out(out, made, function.__name__, args)

@@ -42,16 +42,12 @@ class Spec:
     Contiguous, unnamed specs are shared, so that "same type, same shape, same device" is one `is`.
     `fast` says that such a tensor may take an op's short path: nothing about it needs thought.
     """
-    __slots__ = ("dtype", "shape", "strides", "backend", "names", "contiguous", "fast", "twins")
+    __slots__ = ("dtype", "shape", "strides", "backend", "names", "contiguous", "fast")
 
     def __init__(self, dtype, shape, strides, backend, names=None, contiguous=None, fast=False):
         self.dtype, self.shape, self.strides, self.backend, self.names = dtype, shape, strides, backend, names
         self.contiguous = is_contiguous(shape, strides) if contiguous is None else contiguous
-        self.fast, self.twins = fast, None
-
-    def twin(self, dtype):
-        """The contiguous spec of the same shape and backend with another dtype."""
-        return self if dtype is self.dtype and self.contiguous else spec(dtype, self.shape, self.backend)
+        self.fast = fast
 
 
 _shared = {}
