@@ -72,3 +72,13 @@ def test_functions_are_pickled_by_the_name_that_users_write():
     model = torch.nn.Linear(2, 2)
     model.activation = functional.relu
     assert pickle.loads(pickle.dumps(model)).activation is functional.relu
+
+
+def test_cuda_is_honest():
+    """Questions get torch's answers for a machine without one; what needs a device raises torch's sentence."""
+    assert torch.cuda.is_available() is False and torch.cuda.is_initialized() is False
+    assert torch.cuda.device_count() == 0
+    torch.cuda.manual_seed(0), torch.cuda.manual_seed_all(0), torch.cuda.empty_cache()
+    for needs_one in (torch.cuda.current_device, torch.cuda.get_device_name, torch.cuda.synchronize):
+        with pytest.raises(AssertionError, match="^Torch not compiled with CUDA enabled"):
+            needs_one()
