@@ -81,6 +81,23 @@ def main():
     for name, case, times, rounds, limit in CASES:
         found = compare([case(library) for library in libraries], times, max(5, rounds // 5) if fast else rounds)
         print(row(name, found[0], found[1] if torch else None, limit), flush=True)
+    simulated(tinygrad_edu, fast)
+
+
+def simulated(library, fast):
+    """Simulated CUDA: against our own CPU, and its Python back end by threads a second."""
+    from . import simulator
+    print(f"\n{'simulated CUDA, compiled':<38}{'simulator':>13}{'our CPU':>13}{'ratio':>8}")
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        print("numba is not installed: nothing can be compiled")
+    else:
+        for name, mine, cpu, limit in simulator.training(library, compare, fast):
+            print(row(name, mine, cpu, limit), flush=True)
+    print(f"\n{'simulated CUDA, in Python':<38}{'1,000 threads/s':>16}")
+    for name, figure, limit in simulator.threads_per_second(library, fast):
+        print(f"{name:<38}{figure:>16.1f}   aim {limit}", flush=True)
 
 
 if __name__ == "__main__":

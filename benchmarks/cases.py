@@ -21,13 +21,13 @@ def chain(torch):
     return run
 
 
-def adam(torch):
+def adam(torch, device="cpu"):
     """The tutorial's loop: 1,000 epochs of Adam on the 11 temperatures."""
-    t_c = torch.tensor([0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0])
-    t_un = 0.1 * torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4])
+    t_c = torch.tensor([0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0], device=device)
+    t_un = 0.1 * torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4], device=device)
 
     def run():
-        params = torch.tensor([1.0, 0.0], requires_grad=True)
+        params = torch.tensor([1.0, 0.0], device=device, requires_grad=True)
         optimizer = torch.optim.Adam([params], lr=1e-1)
         for _ in range(1000):
             w, b = params
@@ -40,13 +40,13 @@ def adam(torch):
     return run
 
 
-def mlp(torch):
+def mlp(torch, device="cpu"):
     """One training step of an MLP 784-256-10, batch 64: forward, cross entropy, backward, SGD."""
     torch.manual_seed(0)
     nn = torch.nn
-    model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+    model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    x, y = torch.randn(64, 784), torch.randint(0, 10, (64,))
+    x, y = torch.randn(64, 784).to(device), torch.randint(0, 10, (64,)).to(device)
     loss_fn = nn.CrossEntropyLoss()
 
     def run():
@@ -54,6 +54,7 @@ def mlp(torch):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        return loss.item()
     return run
 
 

@@ -1,8 +1,10 @@
-"""A character GPT on a page: learns to write like the few lines it is given. `python examples/char_gpt.py`
+"""A character GPT on a page: learns to write like a few lines. `python examples/char_gpt.py [--device cuda]`
 
 The model is that of GPT-2, small: token and position embeddings, blocks of causal self-attention and an MLP, each added
 to its input, and a linear layer to the next character. With torch's imports instead it trains the same.
 """
+import argparse
+
 import tinygrad_edu as torch
 from tinygrad_edu import nn
 from tinygrad_edu.nn import functional as F
@@ -26,7 +28,7 @@ class Block(nn.Module):
         batch, time, size = x.shape
         q, k, v = (t.view(batch, time, HEADS, size // HEADS).transpose(1, 2) for t in self.qkv(x).split(size, dim=2))
         scores = q @ k.transpose(-2, -1) / (size // HEADS) ** 0.5          # (batch, heads, time, time)
-        future = torch.ones(time, time, dtype=torch.bool).triu(1)
+        future = torch.ones(time, time, dtype=torch.bool, device=x.device).triu(1)
         weights = F.softmax(scores.masked_fill(future, float("-inf")), dim=-1)
         return self.project((weights @ v).transpose(1, 2).reshape(batch, time, size))
 
@@ -43,7 +45,7 @@ class GPT(nn.Module):
         self.norm, self.head = nn.LayerNorm(SIZE), nn.Linear(SIZE, vocabulary)
 
     def forward(self, tokens):                                             # (batch, time)
-        x = self.token(tokens) + self.place(torch.arange(tokens.shape[1]))
+        x = self.token(tokens) + self.place(torch.arange(tokens.shape[1], device=tokens.device))
         return self.head(self.norm(self.blocks(x)))                        # (batch, time, vocabulary)
 
     @torch.no_grad()
@@ -54,11 +56,11 @@ class GPT(nn.Module):
         return tokens
 
 
-def main(steps=STEPS):
+def main(steps=STEPS, device="cpu"):
     torch.manual_seed(0)
     letters = sorted(set(TEXT))
-    data = torch.tensor([letters.index(c) for c in TEXT])
-    model = GPT(len(letters))
+    data = torch.tensor([letters.index(c) for c in TEXT], device=device)
+    model = GPT(len(letters)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for step in range(steps + 1):
         starts = torch.randint(len(data) - CONTEXT, (BATCH,)).tolist()
@@ -76,4 +78,8 @@ def main(steps=STEPS):
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    arguments = parser.parse_args()
+    main(arguments.steps, arguments.device)

@@ -1,8 +1,10 @@
-"""A small CNN that tells crosses from circles, drawn on the spot. `python examples/small_cnn.py`
+"""A small CNN that tells crosses from circles, drawn on the spot. `python examples/small_cnn.py [--device cuda]`
 
 Convolution, pooling, flatten, linear: what chapter 8 of "Deep Learning with PyTorch" builds for birds and airplanes, on
 pictures of 16 x 16 that need no download. With torch's imports instead it trains the same.
 """
+import argparse
+
 import tinygrad_edu as torch
 from tinygrad_edu import nn
 from tinygrad_edu.utils.data import DataLoader, TensorDataset, random_split
@@ -35,30 +37,34 @@ class Net(nn.Module):
         return self.classify(self.features(x))
 
 
-def accuracy(model, loader):
+def accuracy(model, loader, device):
     model.eval()
     with torch.no_grad():
-        right = sum(int((model(x).argmax(dim=1) == y).sum()) for x, y in loader)
+        right = sum(int((model(x.to(device)).argmax(dim=1) == y.to(device)).sum()) for x, y in loader)
     model.train()
     return right / len(loader.dataset)
 
 
-def main(epochs=5):
+def main(epochs=5, device="cpu"):
     torch.manual_seed(0)
     training, validation = random_split(TensorDataset(*pictures(800)), [640, 160])
     loader = DataLoader(training, batch_size=32, shuffle=True)
-    model, loss_fn = Net(), nn.CrossEntropyLoss()
+    model, loss_fn = Net().to(device), nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     for epoch in range(1, epochs + 1):
         for x, y in loader:
-            loss = loss_fn(model(x), y)
+            loss = loss_fn(model(x.to(device)), y.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        found = accuracy(model, DataLoader(validation, batch_size=80))
+        found = accuracy(model, DataLoader(validation, batch_size=80), device)
         print(f"epoch {epoch}, loss {loss.item():.4f}, validation accuracy {found:.3f}", flush=True)
     return found
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--epochs", type=int, default=5)
+    arguments = parser.parse_args()
+    main(arguments.epochs, arguments.device)

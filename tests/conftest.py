@@ -1,16 +1,24 @@
 """What all tests share: the devices, torch as an oracle where it is installed, and a watch over global state."""
 from __future__ import annotations
 
+import os
+
 import pytest
 
 pytest.register_assert_rewrite("tests.strong")     # its asserts explain themselves like those of a test file
 
-DEVICES = ["cpu"]                                  # every device that samples run on
+DEVICES = ["cpu", "cuda"]                          # every device that samples run on
 
 
 @pytest.fixture(params=DEVICES)
 def device(request):
-    return request.param
+    """The name of a device. Without a GPU, cuda is the simulator; its Python back end needs no compiling."""
+    import tinygrad_edu as te
+    if request.param == "cpu" or te.cuda.is_available():
+        yield request.param
+        return
+    with te.cuda.simulator(os.environ.get("TINYGRAD_EDU_SIM", "python")):
+        yield request.param
 
 
 @pytest.fixture(scope="session")

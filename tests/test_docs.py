@@ -14,11 +14,13 @@ PAGES = sorted(p for p in DOCS.rglob("*.py") if p.read_text().startswith("# ---"
 
 
 def cells(page):
-    """The code cells of a py:percent file."""
-    for part in re.split(r"^# %%", page.read_text(), flags=re.M)[1:]:
+    """The code cells of a py:percent file, each on its own lines: kernels are translated from their source."""
+    line = 0
+    for part in re.split(r"^# %%", page.read_text(), flags=re.M):
         kind, _, body = part.partition("\n")
-        if "[markdown]" not in kind:
-            yield body
+        if line and "[markdown]" not in kind:
+            yield "\n" * (line + 1) + body
+        line += part.count("\n")
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ HEALTHY = {"numpy": "2.4.6", "numba": "0.68.1", "numba-cuda": "0.30.4", "numba-c
 def machine(versions=(), **changes):
     """Facts of a healthy Linux machine with a new driver and a new GPU, changed as told."""
     facts = {"python": (3, 12, 4), "system": "Linux", "machine": "x86_64", "versions": {**HEALTHY, **dict(versions)},
-             "numba_error": None, "environment": {}, "container": False, "gpu_on_the_bus": True,
-             "driver": 13000, "init": 0, "gpus": [H200]}
+             "numba_error": None, "environment": {}, "cache": "/home/me/.cache/tinygrad_edu",
+             "container": False, "gpu_on_the_bus": True, "driver": 13000, "init": 0, "gpus": [H200]}
     assert set(changes) <= set(facts)
     return {**facts, **changes}
 
@@ -69,6 +69,10 @@ FAILURES = [
     ("numba's simulator",      machine(environment={"NUMBA_ENABLE_CUDASIM": "1"}),          "wrong", "in place of "
                                                                                                      "every GPU",
      "unset NUMBA_ENABLE_CUDASIM"),
+    ("a wish unknown",         machine(environment={"TINYGRAD_EDU_CUDA": "yes"}),           "wrong", "simulator or gpu",
+     "export TINYGRAD_EDU_CUDA=simulator"),
+    ("a mode unknown",         machine(environment={"TINYGRAD_EDU_SIM": "fast"}),           "wrong", "auto, python, ",
+     "unset TINYGRAD_EDU_SIM"),
     ("hidden GPU",             machine(init=100, gpus=[], environment={"CUDA_VISIBLE_DEVICES": "-1"}),
      "wrong", "hides every GPU", "unset CUDA_VISIBLE_DEVICES"),
     ("driver, no GPU",         machine(init=100, gpus=[]),                                  "note", "but no GPU", None),
@@ -120,13 +124,30 @@ def test_two_faults_are_both_found():
     assert found == ['pip install "numpy<2.5"', IN_CHECKOUT["cuda13"]]
 
 
-def test_gpu_is_not_said_to_compute():
-    assert any("no CUDA kernels yet" in finding.says for finding in doctor.diagnose(machine()))
+SIMULATED = {"environment": {"TINYGRAD_EDU_CUDA": "simulator"}}
+
+
+@pytest.mark.parametrize("facts, expected", [
+    (machine(), "NVIDIA H200"), (machine({"nvidia-nvvm": None}), "NVIDIA H200, once what is wrong is mended"),
+    (machine(NO_NUMBA_CUDA, driver=12040), "NVIDIA H200, once what is wrong is mended"),
+    (machine(**NO_GPU), "none (TINYGRAD_EDU_CUDA=simulator: the simulator)"),
+    (machine(**NO_GPU, **SIMULATED), "the simulator, on request"), (machine(**SIMULATED), "the simulator, on request")])
+def test_which_cuda_it_is(facts, expected):
+    findings = doctor.diagnose(facts)
+    assert f"device='cuda'  {expected}" in doctor.report(facts, findings).splitlines()
+
+
+@pytest.mark.parametrize("versions, says", [({}, "hot kernels are compiled by numba"),
+                                            ({"numba": None, **NO_NUMBA_CUDA}, "in Python alone")])
+def test_the_simulator_is_said_to_be_fast_or_slow(versions, says):
+    found = doctor.diagnose(machine(versions, **NO_GPU, **SIMULATED))
+    assert any(says in finding.says and finding.level == "ok" for finding in found)
 
 
 def test_report_shows_every_component():
     text = doctor.report(machine(), [])
-    for line in ("Python         3.12.4 on Linux x86_64", "numpy          2.4.6", "numba          0.68.1",
+    for line in ("kernel cache   /home/me/.cache/tinygrad_edu", "Python         3.12.4 on Linux x86_64",
+                 "numpy          2.4.6", "numba          0.68.1",
                  "CUDA provider  numba-cuda 0.30.4", "driver         CUDA 13.0", "GPU            NVIDIA H200 (139 GiB, "
                                                                                  "9.0)"):
         assert line in text.splitlines()

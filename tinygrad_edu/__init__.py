@@ -11,7 +11,7 @@ from . import ops  # noqa: F401  (attaches the operations)
 from . import autograd
 from .autograd import functional as _functional  # noqa: F401  (torch.autograd.functional)
 from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
-from .backends import device
+from .backends import device, get_default_device, set_default_device
 from .backends.switches import (
     are_deterministic_algorithms_enabled, get_float32_matmul_precision, get_num_interop_threads, get_num_threads,
     is_deterministic_algorithms_warn_only_enabled, set_float32_matmul_precision, set_num_interop_threads,

@@ -15,6 +15,8 @@ from tinygrad_edu import utils as utils
 from tinygrad_edu.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from tinygrad_edu.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from tinygrad_edu.backends import device as device
+from tinygrad_edu.backends import get_default_device as get_default_device
+from tinygrad_edu.backends import set_default_device as set_default_device
 from tinygrad_edu.backends.switches import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from tinygrad_edu.backends.switches import get_float32_matmul_precision as get_float32_matmul_precision
 from tinygrad_edu.backends.switches import get_num_interop_threads as get_num_interop_threads
@@ -790,7 +792,7 @@ def lt(input, other, *, out=None) -> Tensor:
     """input < other"""
     ...
 def manual_seed(seed) -> Tensor:
-    """Start all random numbers again from a seed; returns the default generator."""
+    """Start all random numbers again from a seed, those of CUDA too; returns the default generator."""
     ...
 def masked_fill(input, mask, value) -> Tensor:
     """`input` with `value` (a number or a 0-d tensor) where `mask` is true; both broadcast."""

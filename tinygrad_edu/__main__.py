@@ -46,7 +46,7 @@ def refuse_unusable(device, parser):
     import tinygrad_edu
     try:
         tinygrad_edu.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         parser.error(f"argument --device: {error}")
 
 

@@ -19,6 +19,7 @@ PACKAGES = ("numpy", "numba", "numba-cuda", "numba-cuda-mlir", "cuda-bindings", 
             "matplotlib", "tqdm", "h5py", "ml-dtypes", "torch")
 NEWEST_PYTHON_FOR_NUMBA = (3, 14)
 CUDA_13 = 13000                                       # what cuDriverGetVersion says from driver 580 on
+ENVIRONMENT = ("NUMBA_ENABLE_CUDASIM", "CUDA_VISIBLE_DEVICES", "TINYGRAD_EDU_CUDA", "TINYGRAD_EDU_SIM")
 NO_DEVICE, UNKNOWN, MISMATCH = 100, 999, 803          # CUresult of cuInit
 
 
@@ -32,9 +33,9 @@ def gather():
         "machine": platform.machine(),
         "versions": {name: _version(name) for name in PACKAGES},
         "numba_error": _numba_error(),
-        "environment": {name: os.environ[name] for name in ("NUMBA_ENABLE_CUDASIM", "CUDA_VISIBLE_DEVICES")
-                        if name in os.environ},
+        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         "container": os.path.exists("/.dockerenv"),
+        "cache": _cache(),
         "gpu_on_the_bus": _gpu_on_the_bus(),
         **_driver(),
     }
@@ -56,6 +57,13 @@ def _numba_error():
     except Exception as error:                        # a broken binary may raise anything: this is what we report
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _cache():
+    """The folder of compiled kernels, or None where there is no place for one."""
+    from .kernels.simulator import cache
+    place = cache.folder()
+    return None if place is None else str(place)
 
 
 def _gpu_on_the_bus():
@@ -114,7 +122,7 @@ def _gpu(cuda, index):
 
 def diagnose(facts):
     """Facts to findings: Python and numpy, numba, driver and GPU, CUDA provider, extras."""
-    return [*_python(facts), *_numba(facts), *_gpu_and_driver(facts), *_provider(facts), *_extras(facts)]
+    return [*_python(facts), *_numba(facts), *_wish(facts), *_gpu_and_driver(facts), *_provider(facts), *_extras(facts)]
 
 
 def _numbers(version):
@@ -137,10 +145,11 @@ def _numba(facts):
     numba, error = facts["versions"]["numba"], facts["numba_error"]
     if numba is None and facts["python"][:2] > NEWEST_PYTHON_FOR_NUMBA:
         newest = ".".join(map(str, NEWEST_PYTHON_FOR_NUMBA))
-        yield Finding("note", f"numba does not know Python {_dotted(facts['python'][:2])} yet; only kernels need it.",
+        yield Finding("note", f"numba does not know Python {_dotted(facts['python'][:2])} yet; only a GPU and a fast "
+                              "simulator need it.",
                       f"python{newest} -m venv .venv && .venv/bin/pip install -e .")
     elif numba is None:
-        yield Finding("note", "numba is missing: only kernels need it.", 'pip install "numba>=0.61"')
+        yield Finding("note", "numba is missing: only a GPU and a fast simulator need it.", 'pip install "numba>=0.61"')
     elif error is not None:
         newest = re.search(r"NumPy (\d+)\.(\d+) or less", error)
         mend = f'pip install "numpy<{newest[1]}.{int(newest[2]) + 1}"' if newest else "pip install --upgrade numba"
@@ -149,13 +158,31 @@ def _numba(facts):
         yield Finding("ok", f"numba {numba} imports.")
 
 
+def _wish(facts):
+    """What the environment asks for."""
+    wish, mode = (facts["environment"].get(name, "") for name in ("TINYGRAD_EDU_CUDA", "TINYGRAD_EDU_SIM"))
+    if wish not in ("", "simulator", "gpu"):
+        yield Finding("wrong", f"TINYGRAD_EDU_CUDA is {wish!r}; it may be simulator or gpu.",
+                      "export TINYGRAD_EDU_CUDA=simulator")
+    if mode not in ("", "auto", "python", "compiled", "check"):
+        yield Finding("wrong", f"TINYGRAD_EDU_SIM is {mode!r}; it may be auto, python, compiled or check.",
+                      "unset TINYGRAD_EDU_SIM")
+    if wish == "simulator":
+        fast = "hot kernels are compiled by numba" if _numba_works(facts) else "in Python alone, as numba is not there"
+        yield Finding("ok", f"device='cuda' is the simulator, as TINYGRAD_EDU_CUDA asks: {fast}.")
+
+
+def _numba_works(facts):
+    return bool(facts["versions"]["numba"]) and facts["numba_error"] is None
+
+
 def _gpu_and_driver(facts):
     if facts["driver"] is None:
         yield _no_driver(facts)
     elif facts["init"] == NO_DEVICE and facts["environment"].get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         yield Finding("wrong", "CUDA_VISIBLE_DEVICES hides every GPU.", "unset CUDA_VISIBLE_DEVICES")
     elif facts["init"] == NO_DEVICE:
-        yield Finding("note", "An NVIDIA driver, but no GPU: everything computes on the CPU.")
+        yield Finding("note", f"An NVIDIA driver, but no GPU. {WITHOUT}")
     elif facts["init"] == MISMATCH:
         yield Finding("wrong", "The driver's library and its kernel module differ (an update without a restart).",
                       "sudo reboot")
@@ -166,13 +193,16 @@ def _gpu_and_driver(facts):
         yield Finding("wrong", f"The driver refuses to start: cuInit returned {facts['init']}.", "nvidia-smi")
     else:
         for gpu in facts["gpus"]:
-            yield Finding("ok", f"{gpu['name']}, compute capability {_dotted(gpu['capability'])}. This release "
-                                "computes on the CPU: it has no CUDA kernels yet.")
+            yield Finding("ok", f"{gpu['name']}, compute capability {_dotted(gpu['capability'])}.")
+
+
+WITHOUT = ("Everything computes on the CPU; with TINYGRAD_EDU_CUDA=simulator in the environment, device='cuda' runs "
+           "the kernels on the simulator.")
 
 
 def _no_driver(facts):
     if not facts["gpu_on_the_bus"]:
-        return Finding("note", "No NVIDIA driver and no GPU in sight: everything computes on the CPU.")
+        return Finding("note", f"No NVIDIA driver and no GPU in sight. {WITHOUT}")
     if facts["container"]:
         return Finding("wrong", "A GPU, but this container was started without it.", "docker run --gpus all ...")
     return Finding("wrong", "An NVIDIA GPU without a driver.",
@@ -267,6 +297,16 @@ def provider(facts):
     return f"numba {versions['numba']}, built-in target" if versions["numba"] else "none"
 
 
+def cuda(facts, findings):
+    """What `device="cuda"` is here."""
+    if facts["environment"].get("TINYGRAD_EDU_CUDA") == "simulator":
+        return "the simulator, on request"
+    if not facts["gpus"]:
+        return "none (TINYGRAD_EDU_CUDA=simulator: the simulator)"
+    broken = not facts["versions"]["numba-cuda"] or any(f.level == "wrong" for f in findings)
+    return f"{facts['gpus'][0]['name']}{', once what is wrong is mended' * broken}"
+
+
 def report(facts, findings):
     """The whole report as text."""
     versions = facts["versions"]
@@ -275,7 +315,8 @@ def report(facts, findings):
     driver = "none" if facts["driver"] is None else f"CUDA {_cuda(facts['driver'])}"
     rows = [("Python", f"{_dotted(facts['python'])} on {facts['system']} {facts['machine']}"),
             ("numpy", versions["numpy"] or "missing"), ("numba", versions["numba"] or "missing"),
-            ("CUDA provider", provider(facts)), ("driver", driver), ("GPU", gpus or "none")]
+            ("CUDA provider", provider(facts)), ("driver", driver), ("GPU", gpus or "none"),
+            ("device='cuda'", cuda(facts, findings)), ("kernel cache", facts["cache"] or "none")]
     signs = {"ok": "works", "note": "note ", "wrong": "WRONG"}
     lines = [f"{name:<15}{value}" for name, value in rows] + [""]
     for finding in findings:

@@ -41,7 +41,7 @@ class _Handle:
     _cdata = property(lambda self: id(self._storage))
 
     def nbytes(self):
-        return len(self._storage.buffer) * self._storage.dtype.itemsize
+        return self._storage.count() * self._storage.dtype.itemsize
 
     def size(self):
         return self.nbytes() // self.element_size()
@@ -103,9 +103,18 @@ class _Handle:
 
     def cpu(self):
         """The storage in the host's memory: itself if it is there."""
-        if self._storage.backend is backends.CPU:
+        return self.to("cpu")
+
+    def cuda(self, device=None, non_blocking=False):
+        """The storage on a GPU: itself if it is there."""
+        return self.to("cuda" if device is None else device)
+
+    def to(self, device, non_blocking=False):
+        """The storage on a device: itself if it is there, else a copy."""
+        storage, backend = self._storage, backends.get_backend(device)
+        if storage.backend is backend:
             return self
-        return self._like(from_host(host_of(self._storage), self._storage.dtype)._storage)
+        return self._like(from_host(host_of(storage), storage.dtype, backend)._storage)
 
     def is_shared(self):
         return False                               # memory is shared by forking; there is no other kind
@@ -264,8 +273,15 @@ def _storage(self):
     return _typed_storage(self)
 
 
+def _pin_memory(self, device=None):
+    """The tensor itself: transfers here don't wait for anything, so no memory needs to be pinned for them."""
+    if not self.is_cpu:
+        raise RuntimeError(f"cannot pin '{self.type()}' only dense CPU tensors can be pinned")
+    return self
+
+
 Tensor.untyped_storage, Tensor._typed_storage, Tensor.storage = _untyped_storage, _typed_storage, _storage
 Tensor.is_shared = lambda self: False
 Tensor.share_memory_ = lambda self: self           # nothing to do: workers inherit memory by forking
 Tensor.is_pinned = lambda self, device=None: False
-Tensor.pin_memory = lambda self, device=None: self
+Tensor.pin_memory = _pin_memory

@@ -85,9 +85,29 @@ def seed(torch):
     torch.manual_seed(0)
 
 
+class Elsewhere:
+    """torch, whose `tensor` makes tensors on the device of a sample's inputs: expressions make a few of their own."""
+
+    def __init__(self, torch, device):
+        self.torch, self.device = torch, device
+
+    def tensor(self, *args, **kwargs):
+        return self.torch.tensor(*args, **{"device": self.device, **kwargs})
+
+    def __getattr__(self, name):
+        return getattr(self.torch, name)
+
+
+def namespace(torch, tensors):
+    """What an expression may name besides its inputs."""
+    devices = {x.device for x in tensors.values()}
+    there = next((d for d in devices if d.type != "cpu"), None)
+    return {"torch": torch if there is None else Elsewhere(torch, there)}
+
+
 def evaluate(torch, sample, tensors):
     seed(torch)
-    return outputs_of(eval(sample.expression, {"torch": torch}, dict(tensors)))
+    return outputs_of(eval(sample.expression, namespace(torch, tensors), dict(tensors)))
 
 
 def gradients(torch, key, outputs, tensors):

@@ -47,6 +47,15 @@ class device:
     def __str__(self):
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
+    def __enter__(self):
+        """`with torch.device("cuda"):` functions that create tensors do it there, unless told otherwise."""
+        get_backend(self)
+        _default.append(self)
+        return self
+
+    def __exit__(self, *error):
+        _default.pop()
+
     def __eq__(self, other):
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
 
@@ -57,10 +66,14 @@ class device:
         return device, (self.type, self.index)
 
 
+_device = device                                   # under this name where an argument is called `device`
+
+
 class Backend(Protocol):
     """Arrays are the backend's own: whatever `as_array` returns and its verbs accept.
 
-    `native` says that its arrays are numpy's, so that ops may call their numpy program directly.
+    `native` says that its arrays are numpy's, so that ops may call their numpy program directly. `untyped` (optional)
+    says that `as_array` may read a buffer as another dtype than it was made for: then view(dtype) works.
     """
     device: device
     native: bool
@@ -80,11 +93,30 @@ class Backend(Protocol):
     def reduce(self, op, array, dims, keepdim, dtype, params): ...  # many become one
     def matmul(self, a, b): ...                                     # batched
     def run(self, op, arrays, params): ...                          # an op with a program of its own
+    # def program(self, name): ...        optional: the kernel program that an op names as its `cuda` ("softmax.softmax")
 
 
 KNOWN = ("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia", "xla", "lazy",
          "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone")        # torch's device types; most have no backend
 _backends = {}
+_default = []                                      # where tensors are created, innermost last; nothing: on the CPU
+
+
+def set_default_device(device):
+    """Create tensors there from now on, unless told otherwise; None is the CPU."""
+    where = None if device is None else _device(device)
+    get_backend(where)                             # it has to exist
+    _default[:] = [] if where is None else [where]
+
+
+def get_default_device():
+    """Where tensors are created that nobody places."""
+    return get_backend(creating(None)).device if _default else device("cpu")
+
+
+def creating(where):
+    """The device for a new tensor: where it is asked for, or else the default one."""
+    return _default[-1] if where is None and _default else where
 
 
 def register_backend(backend):
@@ -110,15 +142,31 @@ def get_backend(where):
         if isinstance(where, str) and where in _backends:
             return _backends[where]
         where = device(where)
-    found = _backends.get(where.type)
+    found = _backends.get(where.type) or (find_cuda() if where.type == "cuda" else None)
     if found is None and where.type != "cuda":
         raise NotImplementedError(f"PyTorch is not linked with support for {where.type} devices\n"
                                   f"tinygrad_edu has no backend for {where.type}. Use device='cpu'.")
     if found is None:
         raise AssertionError(
             "Torch not compiled with CUDA enabled\n"
-            "tinygrad_edu has no CUDA backend yet: cuda.is_available() is False on every machine. Use device='cpu'.")
+            "This machine has no GPU that numba.cuda can use. Two ways out: leave the tensors on the CPU (device='cpu'), or "
+            "run the same kernels on the simulator: set TINYGRAD_EDU_CUDA=simulator before the program starts, or call "
+            "tinygrad_edu.cuda.use_simulator() in it.")
+    if where.index is not None and where.index >= getattr(found, "count", where.index + 1):
+        raise RuntimeError("CUDA error: invalid device ordinal\n"
+                           f"There is {found.count} {where.type} device here, {where.type}:0; {where} doesn't exist.")
     return found
+
+
+def find_cuda():
+    """The CUDA backend, looked for when it is first asked for: a GPU, or the simulator if the environment says so."""
+    if "cuda" not in _backends:
+        cuda = importlib.import_module(".cuda", __name__)
+        backend = cuda.find()
+        if backend is None:
+            return None
+        cuda.use(backend)
+    return _backends["cuda"]
 
 
 from . import cpu  # noqa: E402  (it registers itself, so it comes after the registry)

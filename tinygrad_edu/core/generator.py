@@ -1,4 +1,4 @@
-"""torch's CPU random numbers: the Mersenne Twister, and what torch makes of its 32-bit words.
+"""torch's CPU random numbers: the Mersenne Twister, and what torch makes of its 32-bit words. And CUDA's counter.
 
 It hands out flat numpy arrays; it knows neither tensors nor where the numbers go. Uniforms, integers and permutations
 are torch's bit for bit. So are normals in float32, which torch computes with polynomials and fused multiply-adds of its
@@ -30,7 +30,11 @@ def entropy():
 
 
 class MT19937:
-    """One stream of random numbers. Threads may share it: each call takes its numbers in one piece."""
+    """One stream of random numbers. Threads may share it: each call takes its numbers in one piece.
+
+    `dtype`, a numpy dtype, says what the numbers are for; where torch draws the same for all, they come as drawn.
+    """
+    STATE = STATE
 
     def __init__(self, seed):
         self.lock = threading.RLock()
@@ -90,7 +94,7 @@ class MT19937:
         pairs = self.words(2 * count).astype(np.uint64)
         return (pairs[::2] << np.uint64(32)) | pairs[1::2]
 
-    def integers(self, count, low, span, wide=None):
+    def integers(self, count, low, span, wide=None, dtype=None):
         """Integers from low to low + span - 1, as int64; each from 64 bits (`wide`) if the span is 2**28 or more."""
         if span >= 2 ** 64:
             return self.double_words(count).view(np.int64)
@@ -116,19 +120,20 @@ class MT19937:
             return (self.double_words(count) & np.uint64(2 ** 53 - 1)).astype(f8) * 2.0 ** -53
         return (self.words(count) & np.uint32(2 ** 24 - 1)).astype(f4) * f4(2.0 ** -24)
 
-    def uniform_between(self, count, low, high, kind=f4):
+    def uniform_between(self, count, low, high, dtype):
         """In [low, high), scaled by one fused multiply-add as torch's build does."""
+        kind = kind_of(dtype)
         drawn = self.uniform(count, kind)
-        if low == 0 and high == 1:
-            return drawn
-        low, high = kind(low), kind(high)
-        return fused(drawn, high - low, low)
+        if low != 0 or high != 1:
+            drawn = fused(drawn, kind(high) - kind(low), kind(low))
+        drawn = drawn.astype(dtype, copy=False)
+        if dtype.itemsize == 2 or low != 0 or high != 1:
+            drawn[drawn == np.array(high, dtype)] = low        # rounded up to the end that does not belong
+        return drawn
 
-    def normal(self, count, mean=0.0, std=1.0, kind=f4, one_by_one=False, narrow=False):
-        """Normal numbers; fewer than 16 (or numbers for scattered places: `one_by_one`) are made in pairs of float64.
-
-        `narrow`: for a type of 16 bits, in which torch does not draw what it draws anew a moment later.
-        """
+    def normal(self, count, mean, std, dtype, one_by_one=False):
+        """Normal numbers; fewer than 16 (or for scattered places: `one_by_one`) are made in pairs of float64."""
+        kind, narrow = kind_of(dtype), dtype.itemsize == 2     # for 16 bits torch does not draw what it soon draws anew
         with self.lock:
             if count < 16 or one_by_one:
                 drawn = self._pairs(count)
@@ -155,14 +160,52 @@ class MT19937:
             self._normal = float(made[-1]) if len(made) > count else None
         return made[:count]
 
-    def bernoulli(self, count, p):
+    def bernoulli(self, count, p, dtype=None):
         """True with probability p, as a float64 uniform below p would say."""
         return (self.double_words(count) & np.uint64(2 ** 53 - 1)) < np.uint64(math.ceil(p * 2 ** 53))
 
-    def exponential(self, count, rate=1.0):
+    def exponential(self, count, rate=1.0, dtype=None):
         """Waiting times of that rate, as float64."""
         with quiet():
             return np.float64(-1.0) / rate * np.log1p(-self.uniform(count, f8))
+
+
+def kind_of(dtype):
+    """The numpy type in which numbers for `dtype` are made."""
+    return f8 if dtype == f8 else f4
+
+
+# ---- CUDA's
+class Philox:
+    """CUDA's stream of random numbers: a seed and a counter. The numbers are made of both by the device's kernels."""
+    STATE = np.dtype([("seed", "<u8"), ("offset", "<u8")])     # torch's layout of a saved state: 16 bytes
+
+    def __init__(self, seed):
+        self.lock = threading.RLock()
+        self.seed(seed)
+
+    def seed(self, seed):
+        with self.lock:
+            self.initial_seed, self.offset = seed, 0
+
+    def take(self, steps):
+        """The seed and the offset for numbers that use so many steps of the counter: nobody else gets these."""
+        with self.lock:
+            offset, self.offset = self.offset, self.offset + steps
+            return self.initial_seed, offset
+
+    def state(self):
+        """The state as bytes, which torch can read too."""
+        with self.lock:
+            return np.array((self.initial_seed, self.offset), self.STATE).reshape(1).view(np.uint8)
+
+    def set_state(self, data):
+        """Go on from a saved state (`STATE.itemsize` bytes)."""
+        seed, offset = np.frombuffer(data, self.STATE)[0].tolist()
+        if offset % 4:
+            raise RuntimeError("offset must be a multiple of 4")
+        with self.lock:
+            self.initial_seed, self.offset = seed, offset
 
 
 # ---- arithmetic as torch's

@@ -12,6 +12,10 @@ class Storage:
     def __init__(self, buffer, backend, dtype):
         self.buffer, self.backend, self.dtype, self.version = buffer, backend, dtype, 0
 
+    def count(self):
+        """How many elements there is room for."""
+        return len(self.buffer)
+
 
 class Retyped(Storage):
     """The same memory as another type: a write to either counts for both."""
@@ -19,9 +23,14 @@ class Retyped(Storage):
 
     def __init__(self, origin, dtype):
         self.origin, self.backend, self.dtype = origin, origin.backend, dtype
-        if not origin.backend.native:
-            raise RuntimeError("view(dtype) is supported on the CPU only")
-        whole = origin.buffer.nbytes // dtype.itemsize * dtype.itemsize         # a rest of bytes belongs to nobody
-        self.buffer = origin.buffer.view("u1")[:whole].view(dtype.numpy)
+        if origin.backend.native:
+            self.buffer = origin.buffer.view("u1")[:self.count() * dtype.itemsize].view(dtype.numpy)
+        elif getattr(origin.backend, "untyped", False):
+            self.buffer = origin.buffer            # bytes, which each array reads as what it is
+        else:
+            raise RuntimeError(f"view(dtype) needs memory made of bytes, and {origin.backend.device}'s is not")
+
+    def count(self):
+        return self.origin.count() * self.origin.dtype.itemsize // self.dtype.itemsize     # a rest belongs to nobody
 
     version = property(lambda self: self.origin.version, lambda self, value: setattr(self.origin, "version", value))

@@ -322,7 +322,7 @@ def _rebuilt_storage(host, dtype, device):
 def host_of(storage):
     """The whole of a storage as a flat numpy array (the memory itself, where it is the CPU's)."""
     backend = storage.backend
-    return backend.to_numpy(backend.as_array(storage.buffer, (len(storage.buffer),), (1,), 0, storage.dtype))
+    return backend.to_numpy(backend.as_array(storage.buffer, (storage.count(),), (1,), 0, storage.dtype))
 
 
 copyreg.pickle(Storage, lambda self: (_rebuilt_storage, (host_of(self), self.dtype, str(self.backend.device))))

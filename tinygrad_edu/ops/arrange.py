@@ -152,6 +152,7 @@ def _copy_rolled(x, out, dims, shifts):
 class Flip(Op):
     """x read backwards along some dimensions."""
     cpu    = lambda x, *, dims: np.flip(x, dims).copy(order="K")
+    cuda   = "arrange.flip"
     grad_x = lambda g, dims: g.flip(dims)
 
 
@@ -192,6 +193,7 @@ class Rot90(Op):
         if not k:
             return x.copy()
         return np.flip(x, dims[k == 1]).copy(order="K").swapaxes(*dims)
+    cuda = "arrange.rot90"
     grad_x = lambda g, k, dims: g.rot90(-k, dims)
 
 

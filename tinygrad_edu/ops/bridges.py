@@ -12,6 +12,7 @@ from .. import backends
 from ..core import dtypes, layout
 from ..core.data import from_array_dtype, from_data
 from ..core.export import export
+from ..core.mode import mode
 from ..core.storage import Storage
 from ..core.tensor import Tensor, empty, from_host, from_storage
 from .create import checked_names, constant, dtype_of, finish, invalid, number, sizes_of
@@ -25,7 +26,7 @@ def _copied(name, data, dtype, device, names=None):
     if isinstance(data, Tensor):
         warnings.warn(COPY.format(name), UserWarning, stacklevel=3)
         device = data.device if device is None else device
-    made = from_data(data, dtype and dtype_of("tensor", dtype), device)
+    made = from_data(data, dtype and dtype_of("tensor", dtype), backends.creating(device))
     if names is not None:
         made = from_host(made._host(), made.dtype, made._spec.backend, checked_names(names, made.shape))
     return made
@@ -125,10 +126,12 @@ def _over(ndarray):
 @export("as_tensor()", out=False)
 def as_tensor(data, dtype=None, device=None):
     """`data` as a tensor, without a copy where possible (a tensor, or a numpy array on the CPU)."""
+    own = data
     if isinstance(data, np.ndarray):
         data = from_numpy(data)
     elif not isinstance(data, Tensor):
         return tensor(data, dtype=dtype, device=device)
+    device = backends.creating(device) if own is not data else device
     return data.to(device=data.device if device is None else device, dtype=dtype_of("as_tensor", dtype, data.dtype))
 
 
@@ -219,3 +222,15 @@ def _dlpack(x, *, stream=None, max_version=None, dl_device=None, copy=None):
 
 Tensor.__dlpack__ = _dlpack
 Tensor.__dlpack_device__ = lambda x: (1, 0)
+
+
+def _kernel_array(x):
+    """What a kernel of the user's own is given for a tensor: its memory, to read and to write."""
+    if mode.grad and x.requires_grad:
+        raise RuntimeError("Can't hand a Tensor that requires grad to a kernel. Use tensor.detach(), or call the kernel in the "
+                           "forward of an autograd.Function.")
+    x._storage                                     # noqa: B018  (the kernel may write: the memory is shared from now on)
+    return x._array
+
+
+Tensor.__kernel_array__ = _kernel_array

@@ -45,6 +45,8 @@ def places(target):
 
 class NllLoss(Op):
     """-weight[target] * input[..., target, ...] for each target, then the reduction; classes are dimension 1."""
+    cuda = "loss.nll"
+
     def cpu(input, target, weight, *, reduction, ignore_index):
         if input.ndim == 1:
             out = NllLoss.cpu(input[None], target.reshape(1), weight, reduction=reduction, ignore_index=ignore_index)
@@ -67,6 +69,8 @@ class NllLoss(Op):
 
 class NllLossBackward(Op):
     """Zeros of `size` with -g * weight[target] where the target looks: the transpose of NllLoss."""
+    cuda = "loss.nll_backward"
+
     def cpu(g, target, weight, *, size, reduction, ignore_index):
         if len(size) == 1:
             return NllLossBackward.cpu(g.reshape(-1), target.reshape(1), weight, size=(1, *size), reduction=reduction,

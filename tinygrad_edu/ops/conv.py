@@ -44,6 +44,8 @@ def plus_bias(y, b):
 
 class Convolution(Op):
     """y[n, o, i] = sum over c, k of x[n, c, i * stride - padding + k * dilation] * w[o, c, k], plus the bias."""
+    cuda = "conv.convolution"
+
     def cpu(input, weight, bias, *, stride, padding, dilation, groups, places=None):
         seen = windows(input, weight.shape[2:], stride, padding, dilation)
         if places is not None:                     # fewer than there is room for
@@ -63,6 +65,8 @@ class Convolution(Op):
 
 class TransposedConvolution(Op):
     """x[n, c, i * stride - padding + k * dilation] += y[n, o, i] * w[o, c, k]: where Convolution reads, this adds."""
+    cuda = "conv.transposed_convolution"
+
     def cpu(input, weight, bias, *, space, stride, padding, dilation, groups):
         count, kernel, places = len(input), weight.shape[2:], input.shape[2:]
         y = input.reshape(count, groups, weight.shape[0] // groups, layout.numel(places))
@@ -86,6 +90,8 @@ class TransposedConvolution(Op):
 
 class ConvolutionWeight(Op):
     """w[o, c, k] = sum over n, i of x[n, c, i * stride - padding + k * dilation] * y[n, o, i]"""
+    cuda = "conv.convolution_weight"
+
     def cpu(input, output, *, kernel, stride, padding, dilation, groups):
         places = output.shape[2:]
         seen = windows(input, kernel, stride, padding, dilation)
@@ -287,6 +293,8 @@ def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_paddi
 # ---- the windows themselves
 class Im2Col(Op):
     """Every window as a column: (N, C, H, W) -> (N, C * kernel, places)."""
+    cuda = "conv.im2col"
+
     def cpu(input, *, kernel, stride, padding, dilation):
         seen = windows(input, kernel, stride, padding, dilation)
         columns = seen.shape[1] * layout.numel(kernel), layout.numel(seen.shape[2 + len(kernel):])
@@ -298,6 +306,8 @@ class Im2Col(Op):
 
 class Col2Im(Op):
     """Every column added where its window looks: the transpose of Im2Col."""
+    cuda = "conv.col2im"
+
     def cpu(input, *, space, kernel, stride, padding, dilation):
         places = places_in(space, kernel, stride, padding, dilation)
         columns = input.reshape(len(input), input.shape[1] // layout.numel(kernel), *kernel, *places)

@@ -13,7 +13,7 @@ from ..core.record import record
 from ..core.mode import mode
 from ..core.op import common_dtype
 from ..core.leaf import kind_of
-from ..core.tensor import Tensor, copy_of, from_host, strided_spec, wrap
+from ..core.tensor import Tensor, copy_of, from_host, from_storage, strided_spec, wrap
 
 
 class Clone(Op):
@@ -73,12 +73,22 @@ def convert(x, dtype, backend, copy=False):
         out = wrap(array, layout.spec(dtype, shape, backend) if layout.is_contiguous(shape, strides)
                    else strided_spec(dtype, shape, strides, backend))
     else:
-        out = from_host(x._host(), dtype, backend)
+        out = moved(x._host(), spec, dtype, backend)
     if dtype.category != dtypes.FLOATING or spec.dtype.category != dtypes.FLOATING:
         if spec.names is not None:
             out._spec = strided_spec(dtype, out.shape, out._spec.strides, backend, spec.names)
         return out
     return _recorded(ToCopy, x, out, dtype=spec.dtype, device=spec.backend.device)
+
+
+def moved(host, spec, dtype, backend):
+    """A copy on another backend, which keeps the order of the dimensions in memory."""
+    if spec.contiguous or layout.is_contiguous(spec.shape, spec.strides):
+        return from_host(host, dtype, backend)
+    strides = layout.dense_strides(spec.shape, spec.strides)
+    outermost = sorted(range(len(strides)), key=lambda d: -strides[d])
+    made = from_host(host.transpose(outermost), dtype, backend)
+    return from_storage(made._storage, spec.shape, strides)
 
 
 @export(".to")

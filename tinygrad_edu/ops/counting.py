@@ -15,12 +15,14 @@ class Unique(Op):
     """Sorted without repetition: (elements, place of each input among them, how often each occurs)."""
     n_outputs = 3
     cpu = lambda x, *, dim: unique_of(x, dim)
+    cuda = "unique.unique"
 
 
 class UniqueConsecutive(Op):
     """Without immediate repetition: (elements, place of each input among them, how often each is repeated)."""
     n_outputs = 3
     cpu = lambda x, *, dim: runs_of(x, dim)
+    cuda = "unique.unique_consecutive"
 
 
 def unique_of(x, dim):
@@ -69,13 +71,15 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 
 # ---- histograms
 class Bincount(Op):
-    """How often each number from 0 on occurs."""
-    cpu = lambda x, *, minlength: np.bincount(x, minlength=minlength).astype(np.int64)
+    """How often each number below `bins` occurs; there is none above."""
+    cpu = lambda x, *, bins: np.bincount(x, minlength=bins).astype(np.int64)
+    cuda = "count.bincount"
 
 
 class WeightedBincount(Op):
-    """The sum of the weights of each number from 0 on."""
-    cpu = lambda x, weights, *, minlength: np.bincount(x, weights, minlength).astype(weights.dtype)
+    """The sum of the weights of each number below `bins`."""
+    cpu = lambda x, weights, *, bins: np.bincount(x, weights, bins).astype(weights.dtype)
+    cuda = "count.weighted_bincount"
 
 
 @export("bincount", out=False)
@@ -92,11 +96,12 @@ def bincount(input, weights=None, minlength=0):
         raise RuntimeError("weights should be 1-d and have the same length as input")
     if not whole:
         raise NotImplementedError(f'"bincount_cpu" not implemented for \'{input.dtype.legacy_name}\'')
+    bins = max(minlength, int(input.max().item()) + 1) if input.numel() else minlength
     if weights is None or not input.numel():
-        return Bincount.call(input, minlength=minlength)
+        return Bincount.call(input, bins=bins)
     if weights.dtype is not dtypes.float32:
         weights = weights.to(dtypes.float64)
-    return WeightedBincount.call(input, weights, minlength=minlength)
+    return WeightedBincount.call(input, weights, bins=bins)
 
 
 class Histc(Op):
@@ -105,6 +110,7 @@ class Histc(Op):
         wide = x[(x >= low) & (x <= high)].astype(np.float64)
         places = np.minimum(((wide - low) / (high - low) * bins).astype(np.int64), bins - 1)
         return np.bincount(places, minlength=bins).astype(x.dtype)
+    cuda = "count.histc"
 
 
 @export("histc")
@@ -139,6 +145,7 @@ class Searchsorted(Op):
         for row in np.ndindex(values.shape[:-1]):
             found[row] = np.searchsorted(boundaries[row], values[row], side)
         return found
+    cuda = "count.searchsorted"
 
 
 @export("searchsorted()")

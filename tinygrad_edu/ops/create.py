@@ -98,8 +98,13 @@ def number(x, name, argument, place):
 CONSTANTS = {"zeros": 0, "ones": 1, "empty": None}
 
 
+def backend_for(device):
+    """The backend of a new tensor: of the device asked for, else of the default one."""
+    return backends.get_backend(backends.creating(device))
+
+
 def constant(name, shape, value, dtype, device, requires_grad=False, names=None):
-    made = uninitialised(shape, dtype_of(name, dtype), backends.get_backend(device), checked_names(names, shape))
+    made = uninitialised(shape, dtype_of(name, dtype), backend_for(device), checked_names(names, shape))
     return finish(filled(made, value), requires_grad)
 
 
@@ -209,12 +214,12 @@ def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False,
                             f"{type(size).__name__}")
         if size < 0:
             raise RuntimeError(f"{letter} must be greater or equal to 0, got {size}")
-    return finish(from_host(np.eye(n, m), dtype_of("eye", dtype), backends.get_backend(device)), requires_grad)
+    return finish(from_host(np.eye(n, m), dtype_of("eye", dtype), backend_for(device)), requires_grad)
 
 
 # ---- ranges
 def _range(host, dtype, device, requires_grad):
-    return finish(from_host(host, dtype, backends.get_backend(device)), requires_grad)
+    return finish(from_host(host, dtype, backend_for(device)), requires_grad)
 
 
 def _no_bool(dtype, kernel):

@@ -7,8 +7,17 @@ from __future__ import annotations
 import warnings
 
 from ..core.export import export
+from ..core.op import Op
 from .create import constant, like
+from .generators import draws, stream_of
 from .random import bernoulli_
+
+
+class NativeDropout(Op):
+    """Dropout in one kernel. No mask is kept: the same key drops the same elements of the gradient."""
+    inputs, parameters, names = ("x",), ("p", "key"), "keep"
+    cuda   = "random.dropout"
+    grad_x = lambda g, p, key: NativeDropout.call(g, p=p, key=key)
 
 
 def _noise(input, p, shape=None):
@@ -28,6 +37,8 @@ def _drop(input, p, train, inplace=False, features=False):
         if input.ndim < 2:
             raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
         noise = _noise(input, p, (*input.shape[:2], *(1,) * (input.ndim - 2)))
+    elif draws(input._spec.backend) and not inplace and input.is_floating_point():
+        return NativeDropout.call(input, p=p, key=stream_of(None, "dropout", input).key(input.numel()))
     else:
         noise = _noise(input, p)
     return input.mul_(noise) if inplace else input.mul(noise)

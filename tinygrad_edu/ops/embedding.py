@@ -8,9 +8,11 @@ import numpy as np
 
 from ..core.export import export, functions
 from ..core.leaf import kind_of
+from ..core.mode import no_grad
 from ..core.op import Op, common_backend
-from ..core.tensor import Tensor, bump
+from ..core.tensor import Tensor
 from .matmul import check_tensors
+from .norm import vector_norm
 from .views import no_names
 
 
@@ -25,7 +27,7 @@ class Embedding(Op):
         if hide and scale_grad_by_freq:
             out /= counts(indices, weight.shape[0])[indices][..., None]
         return np.asarray(out)
-
+    cuda = "embedding.embedding"
     grad_weight = lambda g, indices, shape, padding_idx, scale_grad_by_freq: EmbeddingDenseBackward.call(
         g, indices, rows=shape[0], padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq)
 
@@ -44,7 +46,7 @@ class EmbeddingDenseBackward(Op):
         if padding_idx >= 0:
             out[padding_idx] = 0
         return out
-
+    cuda = "embedding.embedding_dense_backward"
     grad_g = lambda g, indices, padding_idx, scale_grad_by_freq: Embedding.call(
         g, indices, padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq, hide=True)
 
@@ -87,14 +89,12 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
 
 def shorten(weight, indices, max_norm, norm_type):
     """Rows that are used and longer than max_norm are scaled down to it."""
-    backend, table = weight._spec.backend, np.array(weight._host())
-    used = np.unique(indices._host())
-    norms = np.linalg.norm(table[used].astype(np.float64), norm_type, axis=1)
-    long = norms > max_norm
-    table[used[long]] *= (max_norm / (norms[long] + 1e-7))[:, None].astype(table.dtype)
-    backend.copy(weight._array, backend.as_array(backend.from_numpy(table, weight.dtype), weight.shape,
-                                                 (weight.shape[1], 1), 0, weight.dtype))
-    bump(weight)
+    with no_grad():
+        used = indices.unique().long()
+        rows = weight.index_select(0, used)
+        norms = vector_norm(rows.double(), norm_type, 1, keepdim=True)
+        factors = (max_norm / (norms + 1e-7)).to(weight.dtype).where(norms > max_norm, 1)
+        weight.index_copy_(0, used, rows * factors)
 
 
 @export("nn.functional.one_hot", out=False)

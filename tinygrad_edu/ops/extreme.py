@@ -83,6 +83,8 @@ class Aminmax(Op):
         ends = np.minimum.reduce(x, axis=dims, keepdims=keepdim), np.maximum.reduce(x, axis=dims, keepdims=keepdim)
         return tuple([np.asarray(end, order="C") for end in ends])
 
+    cuda = "extreme.aminmax"
+
     def backward(ctx, *gs):
         x, dims, keepdim = ctx.saved[0], ctx.params["dims"], ctx.params["keepdim"]
         total = None
@@ -125,12 +127,14 @@ class Argmax(Op):
     """The place of the first of the largest along `dims` (one dimension, or all)."""
     names = "drop"
     cpu   = lambda x, *, dims, keepdim: place_of(np.argmax, x, dims, keepdim)
+    cuda  = "extreme.argmax"
 
 
 class Argmin(Op):
     """The place of the first of the smallest along `dims` (one dimension, or all)."""
     names = "drop"
     cpu   = lambda x, *, dims, keepdim: place_of(np.argmin, x, dims, keepdim)
+    cuda  = "extreme.argmin"
 
 
 def place_of(program, x, dims, keepdim):
@@ -196,13 +200,15 @@ def first_along(program, x, dims, keepdim):
 class MaxAlong(Selection):
     """The largest along the one dimension in `dims`, and where it is."""
     node_name = "MaxBackward0"
-    cpu = lambda x, *, dims, keepdim: first_along(np.argmax, x, dims, keepdim)
+    cpu  = lambda x, *, dims, keepdim: first_along(np.argmax, x, dims, keepdim)
+    cuda = "extreme.max_along"
 
 
 class MinAlong(Selection):
     """The smallest along the one dimension in `dims`, and where it is."""
     node_name = "MinBackward0"
-    cpu = lambda x, *, dims, keepdim: first_along(np.argmin, x, dims, keepdim)
+    cpu  = lambda x, *, dims, keepdim: first_along(np.argmin, x, dims, keepdim)
+    cuda = "extreme.min_along"
 
 
 @export("max")

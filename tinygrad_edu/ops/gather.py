@@ -10,6 +10,7 @@ from ..core import dtypes, layout
 from ..core.export import export
 from ..core.op import Op, number_as
 from ..core.tensor import Tensor, filled
+from .index import first_outside
 from .views import dim_of, reshape
 
 
@@ -22,10 +23,9 @@ def tensor_argument(x, function, name, position):
 def check_index(index, dim, size, low=0, error=RuntimeError, sentence="index {} is out of bounds for dimension {} with "
                                                                       "size {}"):
     """Raise unless every index lies in [low, size)."""
-    host = index._host()
-    if host.size and (int(host.min()) < low or int(host.max()) >= size):
-        wrong = host.reshape(-1)
-        raise error(sentence.format(int(wrong[(wrong < low) | (wrong >= size)][0]), dim, size))
+    wrong = first_outside(index, low, size)
+    if wrong is not None:
+        raise error(sentence.format(wrong, dim, size))
 
 
 def positions(shape, index, dim):
@@ -64,6 +64,7 @@ class Gather(Op):
     def cpu(x, index, *, dim):
         return np.ascontiguousarray(x).reshape(-1)[positions(x.shape, index,
                                                              dim)] if index.size else np.empty(index.shape, x.dtype)
+    cuda = "index.gather"
     grad_x = lambda g, index, shape, dim: g.new_zeros(shape).scatter_add(dim, index, g)
 
 
@@ -114,6 +115,7 @@ class Scatter(Op):
 
     def cpu(x, index, src, *, dim):
         return scattered(x, index, cut(src, index).reshape(-1), dim, overwrite)
+    cuda = "scatter.scatter"
     grad_x = lambda g, index, dim: g.scatter(dim, index, 0)
     grad_src = lambda g, index, dim: g.gather(dim, index)
 
@@ -125,6 +127,7 @@ class ScatterValue(Op):
 
     def cpu(x, index, *, dim, value):
         return scattered(x, index, value, dim, overwrite)
+    cuda = "scatter.scatter_value"
     grad_x = lambda g, index, dim: g.scatter(dim, index, 0)
 
 
@@ -134,6 +137,7 @@ class ScatterAdd(Op):
 
     def cpu(x, index, src, *, dim):
         return scattered(x, index, cut(src, index).reshape(-1), dim, np.add.at)
+    cuda = "scatter.scatter_add"
     grad_x = lambda g: g
     grad_src = lambda g, index, dim: g.gather(dim, index)
 
@@ -203,6 +207,7 @@ class ScatterReduce(Op):
                 counts = np.maximum(counts, 1)
                 flat[...] = flat // counts if flat.dtype.kind in "iub" else flat / counts
         return scattered(x, index, cut(src, index).reshape(-1), dim, write)
+    cuda = "scatter.scatter_reduce"
 
     def backward(ctx, g):
         (x, index, src), dim = ctx.saved, ctx.params["dim"]
@@ -230,6 +235,7 @@ class ScatterCombined(Op):
     names = "unify"
     cpu = lambda x, index, src, *, dim, reduce: ScatterReduce.cpu(x, index, src, dim=dim, reduce=reduce,
                                                                   include_self=True)
+    cuda = "scatter.scatter_reduce"
 
     def backward(ctx, g):
         raise RuntimeError("derivative for aten::scatter is not implemented")

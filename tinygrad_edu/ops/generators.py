@@ -1,6 +1,7 @@
-"""Generators of random numbers as users hold them: seeds, states, and the default one.
+"""Generators of random numbers as users hold them: seeds, states, the default ones, and which draws for what.
 
-What they draw is made in core.generator; random tensors are made in ops.random.
+The CPU's stream is the Mersenne Twister, also for devices of users' own. A device with kernels draws by Philox, in its
+own memory. What they draw is made in core.generator and in kernels/random.py; random tensors are made in ops.random.
 """
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import numpy as np
 from .. import backends
 from ..core import dtypes
 from ..core.export import functions
-from ..core.generator import DEFAULT_SEED, MT19937, STATE, entropy
+from ..core.generator import DEFAULT_SEED, MT19937, Philox, entropy
 from ..core.tensor import Tensor, from_host
 
 
@@ -19,8 +20,9 @@ class Generator:
     """A stream of random numbers of one's own. `Generator().manual_seed(0)`."""
 
     def __init__(self, device="cpu"):
-        self.device = backends.get_backend(device).device
-        self._stream = MT19937(DEFAULT_SEED)
+        backend = backends.get_backend(device)
+        self.device = backend.device
+        self._stream = (Philox if draws(backend) else MT19937)(DEFAULT_SEED)
 
     def manual_seed(self, seed):
         """Start again from a seed; returns the generator."""
@@ -50,9 +52,11 @@ class Generator:
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         if new_state.dtype is not dtypes.uint8 or not new_state.is_cpu or not new_state.is_contiguous():
             raise TypeError("RNG state must be a torch.ByteTensor")
-        if new_state.numel() != STATE.itemsize:
-            raise RuntimeError(f"Expected a CPUGeneratorImplState of size {STATE.itemsize} but found the input RNG "
-                               f"state size to be {new_state.numel()}")
+        size = self._stream.STATE.itemsize
+        if new_state.numel() != size:
+            raise RuntimeError("RNG state is wrong size" if isinstance(self._stream, Philox) else
+                               f"Expected a CPUGeneratorImplState of size {size} but found the input RNG state size "
+                               f"to be {new_state.numel()}")
         self._stream.set_state(new_state._host().tobytes())
         return self
 
@@ -61,27 +65,44 @@ class Generator:
         return Generator(self.device).set_state(self.get_state())
 
     def __reduce__(self):
-        return _restored, (self._stream.state().tobytes(),)
+        return _restored, (self._stream.state().tobytes(), self.device)
 
 
-def _restored(state):
-    made = Generator()
+def _restored(state, device="cpu"):
+    made = Generator(device)
     made._stream.set_state(state)
     return made
+
+
+def draws(backend):
+    """Whether a backend makes random numbers by kernels of its own."""
+    return hasattr(backend, "program")
 
 
 default_generator = Generator()
 default_generator.seed()
 
 
+def _default_cuda():
+    """The CUDA device's default generator, which can be seeded before there is a device."""
+    made = object.__new__(Generator)
+    made.device, made._stream = backends.device("cuda", 0), Philox(default_generator.initial_seed())
+    return made
+
+
+default_cuda_generator = _default_cuda()
+
+
 def manual_seed(seed):
-    """Start all random numbers again from a seed; returns the default generator."""
+    """Start all random numbers again from a seed, those of CUDA too; returns the default generator."""
+    default_cuda_generator.manual_seed(int(seed))
     return default_generator.manual_seed(int(seed))
 
 
 def seed():
     """Start all random numbers again from a seed that nobody can foresee; returns it."""
-    return default_generator.seed()
+    default_cuda_generator.manual_seed(default_generator.seed())
+    return default_generator.initial_seed()
 
 
 def initial_seed():
@@ -105,20 +126,28 @@ def fork_rng(devices=None, enabled=True, _caller="fork_rng", _devices_kw="device
     if not enabled:
         yield
         return
-    before = get_rng_state()
+    before = get_rng_state(), default_cuda_generator.get_state()
     try:
         yield
     finally:
-        set_rng_state(before)
+        set_rng_state(before[0])
+        default_cuda_generator.set_state(before[1])
 
 
-def stream_of(generator, name):
-    """The stream to draw from: the default one for None."""
-    if generator is None:
-        return default_generator._stream
-    if not isinstance(generator, Generator):
+def stream_of(generator, name, tensor=None, backend=None):
+    """The stream that draws for a tensor, or on a backend: the device's default one where `generator` is None.
+
+    This is the one place that decides how a device draws. A stream gives flat arrays: numpy's, or the backend's own.
+    """
+    backend = backend or tensor._spec.backend
+    if generator is not None and not isinstance(generator, Generator):
         raise TypeError(f"{name}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}")
-    return generator._stream
+    own = draws(backend)
+    generator = generator or (default_cuda_generator if own else default_generator)
+    if isinstance(generator._stream, Philox) is not own:
+        raise RuntimeError(f"Expected a '{backend.device.type}' device type for generator but found "
+                           f"'{generator.device.type}'")
+    return backend.program("random.Stream")(backend.machine, generator._stream) if own else generator._stream
 
 
 functions.update({f.__name__: f for f in (Generator, manual_seed, seed, initial_seed, get_rng_state, set_rng_state)},

@@ -37,6 +37,7 @@ class Index(Op):
 
     def cpu(x, *indices, places):
         return np.ascontiguousarray(x[key_of(indices, places)])
+    cuda = "index.index"
 
     def backward(ctx, g):
         spec = ctx.specs[0]
@@ -57,6 +58,7 @@ class IndexPut(Op):
         else:
             out[key] = values
         return out
+    cuda = "scatter.index_put"
 
     def backward(ctx, g):
         indices, places = ctx.saved[2:], ctx.params["places"]
@@ -221,7 +223,7 @@ def prepare(x, indices, places, values=None):
             k = k.to(x.device)
         if k.dtype is dtypes.bool_:
             check_mask(k, x, dim)
-            shapes += [(int(np.count_nonzero(k._host())),)] * k.ndim
+            shapes += [(count_true(k),)] * k.ndim
         else:
             integers.append((len(ready), len(shapes), x.shape[dim]))
             shapes.append(tuple(k.shape))
@@ -238,7 +240,7 @@ def prepare(x, indices, places, values=None):
     for place, number, size in integers:
         k = ready[place]
         if 0 not in shape:
-            check_bounds(k._host(), number, size)
+            check_bounds(k, number, size)
         else:                                      # torch looks at no index where nothing is read
             ready[place] = expand(k, common) if 0 in common else k * 0
     return tuple(ready), shape
@@ -257,16 +259,32 @@ def check_fits(values, shape):
                            f"indexing result of shape {list(shape)}")
 
 
-def check_bounds(host, dim, size):
-    if not host.size:
-        return
-    if not size:
+def first_outside(index, low, size):
+    """The first index that does not lie in [low, size), or None. A GPU looks for itself, and tells whether."""
+    backend = index._spec.backend
+    if hasattr(backend, "program"):
+        return backend.program("index.first_outside")(index._array, low, size)
+    host = index._host()
+    if not host.size or low <= int(host.min()) and int(host.max()) < size:
+        return None
+    host = host.reshape(-1)
+    return int(host[(host < low) | (host >= size)][0])
+
+
+def check_bounds(index, dim, size):
+    if not size and index.numel():
         raise IndexError("index is out of bounds for dimension with size 0")
-    low, high = int(host.min()), int(host.max())
-    if low < -size or high >= size:
-        wrong = host.reshape(-1)
-        first = int(wrong[(wrong < -size) | (wrong >= size)][0])
-        raise IndexError(f"index {first} is out of bounds for dimension {dim} with size {size}")
+    wrong = first_outside(index, -size, size)
+    if wrong is not None:
+        raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+
+
+def count_true(mask):
+    """How many elements of a mask are true, as a number."""
+    backend = mask._spec.backend
+    if hasattr(backend, "program"):
+        return backend.program("compact.count_true")(mask._array)
+    return int(np.count_nonzero(mask._host()))
 
 
 def _getitem(x, key):

@@ -27,6 +27,7 @@ class IndexSelect(Op):
 
     def cpu(x, index, *, dim):
         return np.ascontiguousarray(np.take(x, index, axis=dim)) if x.ndim else x.copy()
+    cuda = "index.index_select"
     grad_x = lambda g, index, shape, dim: g.new_zeros(shape).index_add(dim, index, g)
 
 
@@ -56,6 +57,7 @@ class IndexAdd(Op):
     def cpu(x, index, src, *, dim, alpha):
         return scattered(x, wide(index, src, dim), (src if alpha == 1 else src * src.dtype.type(alpha)).reshape(-1),
                          dim, np.add.at)
+    cuda = "scatter.index_add"
     grad_x = lambda g: g
     grad_src = lambda g, index, shape, dim, alpha: (g.index_select(dim, index) * alpha).reshape(shape)
 
@@ -96,6 +98,7 @@ class IndexCopy(Op):
 
     def cpu(x, index, src, *, dim):
         return scattered(x, wide(index, src, dim), src.reshape(-1), dim, overwrite)
+    cuda = "scatter.index_copy"
     grad_x = lambda g, index, dim: g.index_fill(dim, index, 0)
     grad_src = lambda g, index, shape, dim: g.index_select(dim, index).reshape(shape)
 
@@ -137,6 +140,7 @@ class IndexFill(Op):
         out = copied(x)
         (out if out.ndim else out.reshape(1))[at(dim, index)] = value
         return out
+    cuda = "scatter.index_fill"
     grad_x = lambda g, index, dim: g.index_fill(dim, index, 0)
 
 
@@ -147,6 +151,7 @@ class IndexFillTensor(Op):
 
     def cpu(x, index, value, *, dim):
         return IndexFill.cpu(x, index, dim=dim, value=value)
+    cuda = "scatter.index_fill_tensor"
     grad_x = lambda g, index, dim: g.index_fill(dim, index, 0)
     grad_value = lambda g, index, dim: g.index_select(dim, index.unique()).sum()
 
@@ -174,6 +179,7 @@ class Take(Op):
     """Elements of x by their place in the flattened x."""
     def cpu(x, index):
         return np.ascontiguousarray(x).reshape(-1)[index]
+    cuda = "index.take"
     grad_x = lambda g, index, shape: g.new_zeros(shape).put(index, g, accumulate=True)
 
 
@@ -194,6 +200,7 @@ class Put(Op):
         out = np.array(x, order="C")
         (np.add.at if accumulate else overwrite)(out.reshape(-1), index.reshape(-1), source.reshape(-1))
         return out
+    cuda = "scatter.put"
 
     def backward(ctx, g):
         index = ctx.saved[1]
@@ -210,6 +217,8 @@ def put(input, index, source, accumulate=False):
     if source.numel() != index.numel():
         raise IndexError("put_(): Expected source and index to have the same number of elements, but got "
                          f"source.numel() = {source.numel()}, index.numel() = {index.numel()}")
+    if index.numel() and not input.numel():
+        raise IndexError("put_(): Tried to put elements into an empty tensor")
     _check_places("put_", input, index)
     return Put.call(input, index, source, accumulate=accumulate)
 

@@ -298,7 +298,7 @@ def zero_(input):
 def refill(x, value, name, overlapping=True):
     """x's elements become a number, or those of an array: constants, which send no gradient anywhere."""
     recording = check_writable(x, (), overlapping)
-    if isinstance(value, (bool, int, float)) or not getattr(value, "ndim", 1):
+    if isinstance(value, (bool, int, float)) or x._spec.backend.native and not getattr(value, "ndim", 1):
         x._spec.backend.fill(x._array, number_as(value, x.dtype))
         x._storage.version += 1
     else:

@@ -9,9 +9,9 @@ import numpy as np
 from ..core import dtypes, errors, layout, names
 from ..core.export import export
 from ..core.mode import mode, no_grad
-from ..core.op import Op, common_backend
+from ..core.op import Op, common_backend, has_kernel
 from ..core.record import record
-from ..core.tensor import wrap
+from ..core.tensor import from_array, wrap
 from .matmul import (NO_PARAMS, Bmm, Mm, Mv, c_name, cannot_multiply, check_batches, check_mv, check_tensors, matmul,
                      named,
                      old_name, refuse_bool, without_names)
@@ -20,22 +20,33 @@ from .views import no_names
 
 # ---- beta * input + alpha * product
 class Affine(Op):
-    """beta * input + alpha * product, put together from the ops it consists of and recorded as one."""
+    """beta * input + alpha * product: one kernel, or put together from the ops it consists of and recorded as one."""
 
     @classmethod
     def call(cls, input, first, second, *, beta, alpha):
-        dtype, backend = input._spec.dtype, input._spec.backend
-        wide = dtypes.float32 if dtype.is_floating_point and dtype.itemsize == 2 else None
+        dtype, backend, params = input._spec.dtype, input._spec.backend, {"beta": beta, "alpha": alpha}
+        alike = all([x._spec.dtype is dtype for x in (first, second)])
+        if not backend.native and alike and dtype is not dtypes.bool_ and has_kernel(cls, backend):
+            out = from_array(backend.run(cls, [x._array for x in (input, first, second)], params), backend)
+        else:
+            out = cls.composed(input, first, second, dtype, **params)
+        if mode.grad:
+            plain = backend.native and alike and not is_half(dtype)
+            record(cls, (input, first, second), params, out, plain)
+        return out
+
+    @classmethod
+    def composed(cls, input, first, second, dtype, beta, alpha):
         with no_grad():
-            terms = [x.to(wide) if wide else x for x in (input, first, second)]
+            terms = [x.to(dtypes.float32) if is_half(dtype) else x for x in (input, first, second)]
             out = times(cls.product(*terms[1:]), alpha)
             if beta:                               # with beta = 0 not even the nan of `input` counts
                 out = out + times(terms[0], beta)
-            out = out.to(dtype) if wide else out
-        if mode.grad:
-            plain = backend.native and wide is None and all(x._spec.dtype is dtype for x in (first, second))
-            record(cls, (input, first, second), {"beta": beta, "alpha": alpha}, out, plain)
-        return out
+            return out.to(dtype) if is_half(dtype) else out
+
+
+def is_half(dtype):
+    return dtype.is_floating_point and dtype.itemsize == 2
 
 
 def times(x, number):
@@ -47,6 +58,7 @@ def times(x, number):
 class Addmm(Affine):
     """beta * input + alpha * (mat1 @ mat2)"""
     cpu        = lambda input, mat1, mat2, *, beta, alpha: beta * input + alpha * np.matmul(mat1, mat2)
+    cuda       = "matmul.addmm"
     product    = staticmethod(Mm.call)
     grad_input = lambda g, beta: g * beta
     grad_mat1  = lambda g, mat2, alpha: g @ mat2.T * alpha
@@ -56,6 +68,7 @@ class Addmm(Affine):
 class Addmv(Affine):
     """beta * input + alpha * (mat @ vec)"""
     cpu        = lambda input, mat, vec, *, beta, alpha: beta * input + alpha * np.matmul(mat, vec)
+    cuda       = "affine.addmv"
     product    = staticmethod(Mv.call)
     grad_input = lambda g, beta: g * beta
     grad_mat   = lambda g, vec, alpha: g.reshape(-1, 1) * vec * alpha
@@ -65,6 +78,7 @@ class Addmv(Affine):
 class Baddbmm(Affine):
     """beta * input + alpha * (batch1 @ batch2)"""
     cpu         = lambda input, batch1, batch2, *, beta, alpha: beta * input + alpha * np.matmul(batch1, batch2)
+    cuda        = "matmul.addmm"
     product     = staticmethod(Bmm.call)
     grad_input  = lambda g, beta: g * beta
     grad_batch1 = lambda g, batch2, alpha: g @ batch2.mT * alpha
@@ -74,6 +88,7 @@ class Baddbmm(Affine):
 class Addbmm(Affine):
     """beta * input + alpha * the sum over the batch of batch1 @ batch2"""
     cpu         = lambda input, batch1, batch2, *, beta, alpha: beta * input + alpha * np.matmul(batch1, batch2).sum(0)
+    cuda        = "affine.addbmm"
     product     = staticmethod(lambda batch1, batch2: Bmm.call(batch1, batch2).sum(0).to(batch1.dtype))
     grad_input  = lambda g, beta: g * beta
     grad_batch1 = lambda g, batch2, alpha: g @ batch2.mT * alpha
@@ -83,6 +98,7 @@ class Addbmm(Affine):
 class Addr(Affine):
     """beta * input + alpha * the outer product of vec1 and vec2"""
     cpu        = lambda input, vec1, vec2, *, beta, alpha: beta * input + alpha * np.multiply.outer(vec1, vec2)
+    cuda       = "affine.addr"
     product    = staticmethod(lambda vec1, vec2: vec1.unsqueeze(1) * vec2)
     grad_input = lambda g, beta: g * beta
     grad_vec1  = lambda g, vec2, alpha: g @ vec2 * alpha
@@ -215,6 +231,7 @@ class Linear(Op):
     """input @ weight.T + bias for a matrix `input`. torch computes it as addmm, and shows it so."""
     node_name   = "AddmmBackward0"
     cpu         = lambda bias, input, weight: np.matmul(input, weight.T) + bias
+    cuda        = "affine.linear"
     grad_bias   = lambda g: g
     grad_input  = lambda g, weight: g @ weight
     grad_weight = lambda g, input: g.T @ input
@@ -227,6 +244,8 @@ class Linear(Op):
         if plain:
             array = rows_of(backend, input._array, weight._array, bias._array)
             out = wrap(array, layout.spec(dtype, array.shape, backend))
+        elif has_kernel(cls, backend):
+            out = from_array(backend.run(cls, [bias._array, input._array, weight._array], NO_PARAMS), backend)
         else:
             with no_grad():
                 out = Addmm.call(bias, input, weight.t(), beta=1, alpha=1)

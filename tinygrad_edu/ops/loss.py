@@ -4,6 +4,7 @@ Their numbers are put together from elementwise ops and reductions; losses of cl
 """
 from __future__ import annotations
 
+import functools
 import warnings
 
 import numpy as np
@@ -12,9 +13,9 @@ from ..backends.summing import total
 from ..core import dtypes, layout
 from ..core.export import export, functions
 from ..core.mode import mode, no_grad
-from ..core.op import Op
+from ..core.op import Op, common_backend, common_dtype, has_kernel
 from ..core.record import record
-from ..core.tensor import wrap
+from ..core.tensor import from_array, wrap
 from .matmul import check_tensors
 from .expand import broadcast_tensors
 from .views import no_names
@@ -49,9 +50,11 @@ def warn_of_sizes(input, target):
 class Loss(Op):
     """`value(input, target, ...)` for every element, then the reduction.
 
-    Formulas multiply by `factor`, 1 / count for a mean.
+    On the CPU these are several ops, where a device has kernels they are one program. Formulas multiply by `factor`,
+    1 / count for a mean.
     """
     kernel = None                                  # torch's word for what refuses integers
+    result = None                                  # which input's dtype the result has; None: the common one
 
     @classmethod
     def call(cls, *inputs, reduction, **params):
@@ -59,20 +62,34 @@ class Loss(Op):
             found = dtypes.promote_types(inputs[0].dtype, inputs[1].dtype)
             if not found.is_floating_point:
                 raise NotImplementedError(f'"{cls.kernel}" not implemented for \'{found.legacy_name}\'')
-        with no_grad():
-            values = cls.value(*inputs, **params)
-            out = reduced(values, reduction)
+        if has_kernel(cls, common_backend(inputs)):
+            out, count = cls.by_kernel(inputs, reduction, params)
+        else:
+            with no_grad():
+                values = cls.value(*inputs, **params)
+                out, count = reduced(values, reduction), values.numel()
         if mode.grad:
-            count = values.numel() if reduction == "mean" else 1
+            count = count if reduction == "mean" else 1
             factor = 1 / count if count else 0.0
             record(cls, inputs, {"reduction": reduction, "factor": factor, **params}, out)
         return out
+
+    @classmethod
+    def by_kernel(cls, inputs, reduction, params):
+        """(the result, how many elements there are)"""
+        given = [x for x in inputs if x is not None]
+        backend, common = common_backend(given), common_dtype(given)
+        arrays = [x if x is None else x.to(common)._array for x in inputs]
+        out = from_array(backend.program(cls.cuda)(*arrays, reduction=reduction, **params), backend)
+        count = layout.numel(functools.reduce(layout.broadcast_shapes, [tuple(x.shape) for x in given]))
+        return out if cls.result is None else out.to(inputs[cls.result].dtype), count
 
 
 # ---- distances
 class MseLoss(Loss):
     """The squared difference."""
     kernel = "mse_cpu"
+    cuda = "loss.mse"
 
     def cpu(input, target, *, reduction, factor):
         difference = input - target
@@ -145,6 +162,7 @@ def bent(distance, at):
 class SmoothL1Loss(Loss):
     """Quadratic up to a difference of beta, linear beyond."""
     kernel = "smooth_l1_cpu"
+    cuda        = "loss.smooth_l1"
     cpu         = lambda input, target, *, reduction, factor, beta: None       # computed by `value`
     value       = staticmethod(lambda input, target, beta: bent((input - target).abs(), beta) / beta)
     grad_input  = lambda g, input, target, factor, beta: ((input - target) / beta).clamp(-1, 1) * (g * factor)
@@ -153,7 +171,8 @@ class SmoothL1Loss(Loss):
 
 class HuberLoss(Loss):
     """Quadratic up to a difference of delta, linear beyond."""
-    kernel = "huber_cpu"
+    kernel, result = "huber_cpu", 0
+    cuda        = "loss.huber"
     cpu         = lambda input, target, *, reduction, factor, delta: None      # computed by `value`
     value       = staticmethod(lambda input, target, delta: bent((input - target).abs(), delta).to(input.dtype))
     grad_input  = lambda g, input, target, factor, delta: (input - target).clamp(-delta, delta) * (g * factor)
@@ -199,7 +218,8 @@ SMALL = float(np.float32(1e-12))                   # torch's constant is a float
 class BinaryCrossEntropy(Loss):
     """-(target * log(input) + (1 - target) * log(1 - input)), each logarithm at least -100."""
     kernel = "binary_cross_entropy"
-    cpu = lambda input, target, weight, *, reduction, factor: None             # computed by `value`
+    cuda = "loss.binary_cross_entropy"
+    cpu  = lambda input, target, weight, *, reduction, factor: None             # computed by `value`
 
     @staticmethod
     def value(input, target, weight):
@@ -248,7 +268,8 @@ def check_weight(weight, input):
 
 class BinaryCrossEntropyWithLogits(Loss):
     """binary_cross_entropy of sigmoid(input), without ever leaving the logarithms."""
-    cpu = lambda input, target, weight, pos_weight, *, reduction, factor: None         # computed by `value`
+    cuda = "loss.binary_cross_entropy_with_logits"
+    cpu  = lambda input, target, weight, pos_weight, *, reduction, factor: None         # computed by `value`
 
     @staticmethod
     def value(input, target, weight, pos_weight):

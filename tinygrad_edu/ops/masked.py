@@ -12,7 +12,7 @@ from ..core.record import record
 from ..core.tensor import Tensor, from_array
 from .expand import expand
 from .gather import tensor_argument
-from .index import copied
+from .index import copied, count_true
 from .join import cat
 from .named import align_to
 from .views import reshape
@@ -72,6 +72,7 @@ class MaskedSelect(Op):
     """The elements of x where the mask (of x's shape) is true, in order."""
     names  = "none"
     cpu    = lambda x, mask: x[mask]
+    cuda   = "index.masked_select"
     grad_x = lambda g, mask, shape: g.new_zeros(shape).masked_scatter(mask, g)
 
 
@@ -101,6 +102,7 @@ class MaskedScatter(Op):
         out = copied(x)
         out[mask] = source.reshape(-1)[:np.count_nonzero(mask)]
         return out
+    cuda = "scatter.masked_scatter"
 
     def backward(ctx, g):
         mask = ctx.saved[1]
@@ -124,7 +126,7 @@ def masked_scatter(input, mask, source):
                            f"{mask.dtype.legacy_name}")
     shape = layout.broadcast_shapes(mask.shape, input.shape)
     input, mask = _wide(input, shape), _wide(mask, shape)
-    if int(np.count_nonzero(mask._host())) > source.numel():
+    if count_true(mask) > source.numel():
         raise RuntimeError("Number of elements of source < number of ones in mask")
     return MaskedScatter.call(input, mask, source)
 
@@ -136,6 +138,7 @@ class Nonzero(Op):
         if not x.ndim:
             return np.empty((int(bool(x)), 0), np.int64)
         return np.stack(np.nonzero(x)).T
+    cuda = "compact.nonzero"
 
 
 @export("nonzero")

@@ -62,6 +62,7 @@ def of_matrices(backend, a, b):
 class Mm(Product):
     """(n, m) @ (m, p) -> (n, p)"""
     cpu        = lambda input, mat2: np.matmul(input, mat2)
+    cuda       = "matmul.matmul"
     grad_input = lambda g, mat2: g @ mat2.T
     grad_mat2  = lambda g, input: input.T @ g
 
@@ -69,6 +70,7 @@ class Mm(Product):
 class Bmm(Product):
     """(b, n, m) @ (b, m, p) -> (b, n, p)"""
     cpu        = lambda input, mat2: np.matmul(input, mat2)
+    cuda       = "matmul.matmul"
     grad_input = lambda g, mat2: g @ mat2.mT
     grad_mat2  = lambda g, input: input.mT @ g
 
@@ -76,6 +78,7 @@ class Bmm(Product):
 class Mv(Product):
     """(n, m) @ (m) -> (n)"""
     cpu        = lambda input, vec: np.matmul(input, vec)
+    cuda       = "matmul.matmul"
     grad_input = lambda g, vec: g.reshape(-1, 1) * vec
     grad_vec   = lambda g, input: input.T @ g
 
@@ -83,6 +86,7 @@ class Mv(Product):
 class Dot(Product):
     """(n) @ (n) -> a number"""
     cpu         = lambda input, tensor: np.matmul(input, tensor)
+    cuda        = "matmul.matmul"
     grad_input  = lambda g, tensor: g * tensor
     grad_tensor = lambda g, input: g * input
 
@@ -90,6 +94,7 @@ class Dot(Product):
 class Vdot(Product):
     """dot under the name that conjugates complex numbers: ours are real."""
     cpu        = lambda input, other: np.matmul(input, other)
+    cuda       = "matmul.matmul"
     grad_input = lambda g, other: g * other
     grad_other = lambda g, input: g * input
 

@@ -35,6 +35,8 @@ class VectorNorm(Op):
             out = add_up(np.abs(wide) ** p, dims, keepdim) ** (1 / p)
         return np.asarray(out).astype(x.dtype, order="C", copy=False)
 
+    cuda = "norm.vector_norm"
+
     def grad_x(g, x, out, p, dims, keepdim):
         return norm_backward(spread(g, dims, keepdim), spread(out, dims, keepdim), x, p, dims)
 

@@ -10,7 +10,7 @@ from ..backends.summing import add_rows
 from ..core import dtypes, layout
 from ..core.export import export
 from ..core.mode import mode, no_grad
-from ..core.op import Op, common_backend
+from ..core.op import Op, common_backend, has_kernel
 from ..core.record import fresh_tensor, record, sum_to_array
 from ..core.tensor import from_array
 from .matmul import check_tensors, refuse_integers
@@ -30,6 +30,7 @@ class Normalized(Op):
     `affine` is the shape in which weight and bias meet the input. With `fixed` the statistics are given, and constant.
     """
     saves = ("input", "weight")
+    cuda = "normalize.normalize"
 
     def cpu(input, weight, bias, *, dims, eps, split, affine, fixed):
         x = input.reshape(split)
@@ -51,7 +52,7 @@ class Normalized(Op):
     @classmethod
     def call(cls, input, weight, bias, *, dims, eps, split, affine, fixed=None):
         backend = common_backend((input, weight, bias))
-        if backend.native and input._spec.fast:
+        if backend.native and input._spec.fast or not backend.native and has_kernel(cls, backend):
             arrays = [x if x is None else x._array for x in (input, weight, bias)]
             known = {"dims": dims, "eps": eps, "split": split, "affine": affine,
                      "fixed": fixed and tuple(x._array for x in fixed)}
@@ -102,7 +103,13 @@ class Normalized(Op):
     @classmethod
     def backward(cls, ctx, g):
         input, weight, _ = ctx.saved
-        known = ctx.params
+        known, backend = ctx.params, g._spec.backend
+        if not mode.grad and not backend.native and has_kernel(cls, backend):
+            arrays = [x if x is None else x._array for x in (g, input, weight)]
+            known = {k: v._array if k in ("mean", "rstd") else v for k, v in known.items()}
+            made = backend.program("normalize.gradients")(*arrays, ctx.needs_input_grad, **known)
+            return tuple([x if x is None else from_array(x.view(tuple(spec.shape)), backend)
+                          for x, spec in zip(made, ctx.specs)])
         if not mode.grad and all(x is None or x._spec.backend.native and x._spec.dtype.itemsize > 2
                                  for x in (g, input, weight)):
             arrays = [x if x is None else x._array for x in (g, input, weight)]

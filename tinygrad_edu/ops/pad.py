@@ -30,6 +30,8 @@ def inner(pairs, shape):
 
 class ConstantPadNd(Op):
     """`value` around the input; a negative padding cuts off instead."""
+    cuda = "upsample.constant_pad"
+
     def cpu(input, *, pairs, value):
         shape = [n + before + after for n, (before, after) in zip(input.shape, pairs)]
         out = np.full(shape, value, input.dtype) if input.dtype.kind not in "iub" else np.full(shape,
@@ -51,6 +53,8 @@ def copies(input, *, indices):
 
 class AddedCopies(Op):
     """Every copy added to its original: the transpose of `copies`."""
+    cuda = "upsample.added_copies"
+
     def cpu(g, *, sizes, indices):
         for dim, (size, index) in enumerate(zip(reversed(sizes), reversed(indices)), 1):
             out = np.zeros((size, *np.moveaxis(g, -dim, 0).shape[1:]), g.dtype)
@@ -65,7 +69,7 @@ def copying(name):
     """`copies` as an op under the name of the node that torch shows."""
     def back(g, shape, indices):
         return AddedCopies.call(g, sizes=shape[len(shape) - len(indices):], indices=indices)
-    return type(name, (Op,), {"cpu": copies, "grad_input": back})
+    return type(name, (Op,), {"cpu": copies, "cuda": "upsample.copies", "grad_input": back})
 
 
 PADS = {(mode, n): copying(f"{word}Pad{n}D") for n in (1, 2, 3)
@@ -131,6 +135,8 @@ def copied(size, before, after, mode, dim, shape):
 # ---- images in another size
 class Weighted(Op):
     """Along each of the last dimensions the sums that the rows of a matrix say: a linear map per dimension."""
+    cuda = "upsample.weighted"
+
     def cpu(input, *, maps):
         out = input.astype(np.float32) if input.dtype.itemsize == 2 else input
         for dim, matrix in enumerate(reversed(maps), 1):
@@ -141,7 +147,7 @@ class Weighted(Op):
 
 
 def weighting(name):
-    return type(name, (Weighted,), {"cpu": Weighted.cpu, "grad_input": Weighted.grad_input})
+    return type(name, (Weighted,), {"cpu": Weighted.cpu, "cuda": Weighted.cuda, "grad_input": Weighted.grad_input})
 
 
 NEAREST = {(mode, n): copying(f"Upsample{word}{n}D") for mode,

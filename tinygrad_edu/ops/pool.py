@@ -27,6 +27,7 @@ class MaxPool(Op):
     n_outputs = 2
     names = "keep"
     saves = ("input", "out")
+    cuda = "pool.max_pool"
 
     def cpu(input, *, kernel, stride, padding, dilation, places):
         spaces = len(kernel)
@@ -64,11 +65,11 @@ class MaxPool(Op):
 
 
 class MaxPool2DWithIndices(MaxPool):
-    cpu = MaxPool.cpu
+    cpu, cuda = MaxPool.cpu, MaxPool.cuda
 
 
 class MaxPool3DWithIndices(MaxPool):
-    cpu = MaxPool.cpu
+    cpu, cuda = MaxPool.cpu, MaxPool.cuda
 
 
 class AdaptiveMaxPool(Op):
@@ -76,6 +77,7 @@ class AdaptiveMaxPool(Op):
     n_outputs = 2
     names = "keep"
     saves = ("input", "out")
+    cuda = "pool.adaptive_max_pool"
 
     def cpu(input, *, places):
         spaces = len(places)
@@ -99,7 +101,7 @@ class AdaptiveMaxPool(Op):
 
 
 class AdaptiveMaxPool2D(AdaptiveMaxPool):
-    cpu = AdaptiveMaxPool.cpu
+    cpu, cuda = AdaptiveMaxPool.cpu, AdaptiveMaxPool.cuda
 
 
 def bounds(size, places, i):
@@ -110,6 +112,8 @@ def bounds(size, places, i):
 # ---- means
 class AvgPool2D(Op):
     """The mean of every window; what is outside the input counts as zeros, or not at all."""
+    cuda = "pool.avg_pool"
+
     def cpu(input, *, kernel, stride, padding, places, divisor, count_include_pad):
         means = window_sums(input, kernel, stride, padding, places) / divisors(
             input.shape[-len(kernel):], kernel, stride, padding, places, divisor, count_include_pad)
@@ -122,6 +126,8 @@ class AvgPool2D(Op):
 
 class AvgPoolBackward(Op):
     """Every element of g spread over its window: the transpose of AvgPool2D."""
+    cuda = "pool.avg_pool_backward"
+
     def cpu(g, *, size, kernel, stride, padding, places, divisor, count_include_pad):
         spaces = len(kernel)
         share = g / divisors(size[-spaces:], kernel, stride, padding, places, divisor, count_include_pad)
@@ -138,7 +144,7 @@ class AvgPoolBackward(Op):
 
 
 class AvgPool3D(AvgPool2D):
-    cpu, grad_input = AvgPool2D.cpu, AvgPool2D.grad_input
+    cpu, cuda, grad_input = AvgPool2D.cpu, AvgPool2D.cuda, AvgPool2D.grad_input
 
 
 def window_sums(x, kernel, stride, padding, places):
@@ -342,7 +348,7 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
 
 # ---- as many windows as asked for
 class AdaptiveAvgPool2D(Weighted):
-    cpu, grad_input = Weighted.cpu, Weighted.grad_input
+    cpu, cuda, grad_input = Weighted.cpu, Weighted.cuda, Weighted.grad_input
 
 
 def mean_map(size, places):

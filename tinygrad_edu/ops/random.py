@@ -1,7 +1,7 @@
-"""Random tensors, with torch's CPU numbers: `manual_seed(0); rand(3)` gives what torch gives.
+"""Random tensors, with torch's numbers: `manual_seed(0); rand(3)` gives what torch gives.
 
-The numbers are made in core.generator, on the host for every device, and written here into memory, in the order of
-memory. What a layer initialises itself with stands in nn.init.
+The numbers are made by the stream that belongs to the tensor's device (ops.generators says which), and written here
+into memory, in the order of memory. What a layer initialises itself with stands in nn.init.
 """
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from .. import backends
 from ..core import dtypes, layout as shapes
-from ..core.export import export
-from ..core.generator import f4, f8
+from ..core.export import export, functions
+from ..core.generator import MT19937, f4, f8, kind_of
 from ..core.op import Op
-from ..core.tensor import Tensor, from_host
+from ..core.tensor import Tensor, from_array, from_host
 from .create import constant, dtype_of, finish, invalid, like, need_tensor, sizes_of
 from .generators import stream_of
 from .inplace import check_writable, refill
@@ -28,23 +28,18 @@ def overwrite(x, name, draw):
         return x
     spec, backend = x._spec, x._spec.backend
     order = sorted(range(x.ndim), key=lambda d: -spec.strides[d])
-    numbers = draw(x.numel(), not spec.contiguous)
+    numbers, sizes = draw(x.numel(), not spec.contiguous), [spec.shape[d] for d in order]
+    if not isinstance(numbers, np.ndarray):        # made on the device
+        numbers = numbers.view(tuple(sizes)).permute(np.argsort(order).tolist())
+        return refill(x, numbers, f"{name}Backward0")
     if spec.dtype.itemsize == 2 and numbers.dtype == f8:
         numbers = numbers.astype(f4)               # torch rounds to a narrow type by way of float32
-    if x.ndim > 1:
-        numbers = numbers.reshape([spec.shape[d] for d in order]).transpose(np.argsort(order))
-    else:
-        numbers = numbers.reshape(spec.shape)
+    numbers = numbers.reshape(sizes).transpose(np.argsort(order)) if x.ndim > 1 else numbers.reshape(spec.shape)
     return refill(x, numbers if backend.native else from_host(numbers, spec.dtype, backend)._array, f"{name}Backward0")
 
 
 def refuse(dtype, kernel):
     return NotImplementedError(f'"{kernel}" not implemented for \'{dtype.legacy_name}\'')
-
-
-def kind_of(dtype):
-    """The numpy type in which numbers for `dtype` are made."""
-    return f8 if dtype is dtypes.float64 else f4
 
 
 @export(".uniform_")
@@ -62,14 +57,8 @@ def uniform_(input, from_=0.0, to=1.0, *, generator=None, **keyword):
     if high - low > largest:
         raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dtype.legacy_name}>::max(), but found "
                            f"to={high:g} and from={low:g} which result in to-from to exceed the limit")
-    stream, kind = stream_of(generator, "uniform_"), kind_of(dtype)
-
-    def draw(count, one_by_one):
-        numbers = stream.uniform_between(count, low, high, kind).astype(dtype.numpy, copy=False)
-        if dtype.itemsize == 2 or low != 0 or high != 1:
-            numbers[numbers == np.array(high, dtype.numpy)] = low      # rounded up to the end that does not belong
-        return numbers
-    return overwrite(input, "Uniform", draw)
+    stream = stream_of(generator, "uniform_", input)
+    return overwrite(input, "Uniform", lambda count, _: stream.uniform_between(count, low, high, dtype.numpy))
 
 
 @export(".normal_")
@@ -80,9 +69,9 @@ def normal_(input, mean=0.0, std=1.0, *, generator=None):
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     if dtype.category != dtypes.FLOATING:
         raise refuse(dtype, "normal_kernel_cpu")
-    stream, kind, narrow = stream_of(generator, "normal_"), kind_of(dtype), dtype.itemsize == 2
+    stream = stream_of(generator, "normal_", input)
     return overwrite(input, "Normal",
-                     lambda count, one_by_one: stream.normal(count, mean, std, kind, one_by_one, narrow))
+                     lambda count, one_by_one: stream.normal(count, mean, std, dtype.numpy, one_by_one))
 
 
 @export(".exponential_")
@@ -93,18 +82,18 @@ def exponential_(input, lambd=1.0, *, generator=None):
                            f"floating point but you specified {input.dtype.legacy_name}")
     if not lambd > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
-    stream = stream_of(generator, "exponential_")
-    return overwrite(input, "Exponential", lambda count, _: stream.exponential(count, lambd))
+    stream = stream_of(generator, "exponential_", input)
+    return overwrite(input, "Exponential", lambda count, _: stream.exponential(count, lambd, input.dtype.numpy))
 
 
 @export(".random_")
 def random_(input, *bounds, generator=None, **keyword):
     """Fill with integers: random_() from 0 to all that the dtype holds exactly, random_(to), random_(from, to)."""
-    stream, dtype = stream_of(generator, "random_"), input.dtype
+    stream, dtype = stream_of(generator, "random_", input), input.dtype
     if not bounds and not keyword:
         span, wide = {"bool": (2, False), "int64": (2 ** 63, True), "float64": (2 ** 53 + 1, True)}.get(
             dtype.name, (largest_integer(dtype) + 1, False))
-        return overwrite(input, "Random", lambda count, _: stream.integers(count, 0, span, wide))
+        return overwrite(input, "Random", lambda count, _: stream.integers(count, 0, span, wide, dtype.numpy))
     low, high = (0, *bounds) if len(bounds) == 1 and "to" not in keyword else (*bounds, None, None)[:2]
     return integers_between(input, keyword.get("from", low), keyword.get("to", high), stream)
 
@@ -126,7 +115,7 @@ def integers_between(x, low, high, stream):
     """Fill x with integers from low to high - 1; None: as far as the dtype goes."""
     dtype, floating = x.dtype, x.dtype.category == dtypes.FLOATING
     if high is None and low == -2 ** 63:
-        return overwrite(x, "Random", lambda count, _: stream.integers(count, 0, 2 ** 64))
+        return overwrite(x, "Random", lambda count, _: stream.integers(count, 0, 2 ** 64, None, dtype.numpy))
     for bound in (low, high):
         if bound is not None and not -2 ** 63 <= bound < 2 ** 63:
             raise ValueError("Overflow when unpacking long long")
@@ -140,7 +129,7 @@ def integers_between(x, low, high, stream):
             raise RuntimeError(f"{name} is out of bounds for {C_NAMES[dtype.name]}")
     if floating:
         low, high = exact_bounds(low, high, dtype)
-    return overwrite(x, "Random", lambda count, _: stream.integers(count, low, high - low))
+    return overwrite(x, "Random", lambda count, _: stream.integers(count, low, high - low, None, dtype.numpy))
 
 
 def limits(dtype):
@@ -194,7 +183,7 @@ def randint(*args, low=None, high=None, size=None, generator=None, dtype=None, l
     """Integers from `low` (0 unless given) to `high` - 1: randint(high, size) or randint(low, high, size)."""
     low, high, size = _bounds("randint", args, low, high, size)
     made = _fresh("randint", (), size, dtype or dtypes.int64, device, None)
-    return finish(integers_between(made, low, high, stream_of(generator, "randint")), requires_grad)
+    return finish(integers_between(made, low, high, stream_of(generator, "randint", made)), requires_grad)
 
 
 def _bounds(name, args, low, high, size):
@@ -224,8 +213,11 @@ def randperm(n, *, generator=None, dtype=None, layout=None, device=None, require
                            if dtype.category == dtypes.FLOATING else
                            f"value cannot be converted to type {dtype.name}_t without overflow")
     sizes_of((n,))
-    order = stream_of(generator, "randperm").permutation(int(n))
-    return finish(from_host(order, dtype, backends.get_backend(device)), requires_grad)
+    backend = backends.get_backend(backends.creating(device))
+    order = stream_of(generator, "randperm", backend=backend).permutation(int(n))
+    if isinstance(order, np.ndarray):
+        return finish(from_host(order, dtype, backend), requires_grad)
+    return finish(from_array(order, backend).to(dtype), requires_grad)
 
 
 @export("rand_like()")
@@ -251,22 +243,21 @@ def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, 
     need_tensor("randint_like", input)
     low, high, _ = _bounds("randint_like", args, low, high, input.shape)
     made = like(input, None, dtype, device, False, memory_format)
-    return finish(integers_between(made, low, high, stream_of(generator, "randint_like")), requires_grad)
+    return finish(integers_between(made, low, high, stream_of(generator, "randint_like", made)), requires_grad)
 
 
 # ---- numbers whose distribution is a tensor; they send zeros back, as in torch
 def _normal(mean, std, *, stream, dtype):
-    kind, narrow = kind_of(dtype), dtype.itemsize == 2
     shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
     scaled = not isinstance(std, np.ndarray)
-    numbers = stream.normal(math.prod(shape), 0.0, float(std) if scaled else 1.0, kind, narrow=narrow).reshape(shape)
+    numbers = stream.normal(math.prod(shape), 0.0, float(std) if scaled else 1.0, dtype.numpy).reshape(shape)
     numbers = numbers.astype(dtype.numpy)
     return ((numbers if scaled else (numbers * std).astype(dtype.numpy)) + mean).astype(dtype.numpy)
 
 
 class Normal(Op):
     """Normal numbers around each of some means."""
-    cpu = _normal
+    cpu, cuda = _normal, "random.normal"
     names = "unify"
     node_name = "NormalBackward1"
     grad_mean = lambda g, shape: g.new_zeros(shape)
@@ -274,7 +265,7 @@ class Normal(Op):
 
 class NormalOfStd(Op):
     """Normal numbers around one mean, each with its own standard deviation."""
-    cpu = _normal
+    cpu, cuda = _normal, "random.normal"
     names = "unify"
     node_name = "NormalBackward2"
     grad_std = lambda g, shape: g.new_zeros(shape)
@@ -282,7 +273,7 @@ class NormalOfStd(Op):
 
 class NormalOfBoth(Op):
     """Normal numbers, each with its own mean and standard deviation."""
-    cpu = _normal
+    cpu, cuda = _normal, "random.normal"
     names = "unify"
     node_name = "NormalBackward3"
     grad_mean = grad_std = lambda g, shape: g.new_zeros(shape)
@@ -308,15 +299,16 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, layout=N
     if len(tensors) == 2:
         shapes.broadcast_shapes(mean.shape, std.shape)
     op = NormalOfBoth if len(tensors) == 2 else NormalOfStd if isinstance(std, Tensor) else Normal
-    return op.call(mean, std, stream=stream_of(generator, "normal"), dtype=tensors[0].dtype)
+    return op.call(mean, std, stream=stream_of(generator, "normal", tensors[0]), dtype=tensors[0].dtype)
 
 
 class Bernoulli(Op):
     """1 with the probability that the input says, else 0."""
     names = "keep"
+    cuda = "random.bernoulli"
 
     def cpu(p, *, stream):
-        return (stream.uniform(p.size, f8 if p.dtype == f8 else f4).reshape(p.shape) < p).astype(p.dtype)
+        return (stream.uniform(p.size, kind_of(p.dtype)).reshape(p.shape) < p).astype(p.dtype)
     grad_p = lambda g, shape: g.new_zeros(shape)
 
 
@@ -342,22 +334,23 @@ def bernoulli(input, p=None, *, generator=None):
     if p is not None:
         return bernoulli_(like(input, None, memory_format=shapes.contiguous_format), p, generator=generator)
     check_probabilities(input)
-    return Bernoulli.call(input, stream=stream_of(generator, "bernoulli"))
+    return Bernoulli.call(input, stream=stream_of(generator, "bernoulli", input))
 
 
 @export(".bernoulli_")
 def bernoulli_(input, p=0.5, *, generator=None):
     """Fill with 1 (with probability `p`, a number or a tensor) and 0."""
-    stream = stream_of(generator, "bernoulli_")
+    stream = stream_of(generator, "bernoulli_", input)
     if not isinstance(p, Tensor):
         check_probability(p)
-        return overwrite(input, "Bernoulli", lambda count, _: stream.bernoulli(count, p))
+        return overwrite(input, "Bernoulli", lambda count, _: stream.bernoulli(count, p, input.dtype.numpy))
     check_probabilities(p)
-    drawn = p.detach().expand(input.shape)._host()
-    order = sorted(range(input.ndim), key=lambda d: -input._spec.strides[d])
-    flat = drawn.transpose(order).ravel()
-    kind = f8 if drawn.dtype == f8 else f4
-    return overwrite(input, "Bernoulli", lambda count, _: stream.uniform(count, kind) < flat)
+    p, order = p.detach().expand(input.shape), sorted(range(input.ndim), key=lambda d: -input._spec.strides[d])
+    if not isinstance(stream, MT19937):            # the device's own: drawn where p is, in the order of memory
+        p = p.to(input.device).permute(order).reshape(-1)
+        return overwrite(input, "Bernoulli", lambda count, _: Bernoulli.call(p, stream=stream)._array)
+    flat = p._host().transpose(order).ravel()
+    return overwrite(input, "Bernoulli", lambda count, _: stream.uniform(count, kind_of(flat.dtype)) < flat)
 
 
 @export("multinomial")
@@ -371,7 +364,10 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > input.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    p, stream = input._host(), stream_of(generator, "multinomial")
+    stream = stream_of(generator, "multinomial", input)
+    if not isinstance(stream, MT19937):
+        return _multinomial_on_device(input.detach(), num_samples, replacement, generator)
+    p = input._host()
     rows = p[None] if p.ndim == 1 else p
     pick = _with_replacement if replacement and num_samples > 1 else _race
     chosen = pick(rows, num_samples, stream) if len(rows) else np.empty((0, num_samples))
@@ -404,3 +400,18 @@ def _with_replacement(rows, count, stream):
         until[-1] = 1
         chosen.append(np.searchsorted(until, stream.uniform(count, f8)))
     return np.stack(chosen)
+
+
+def _multinomial_on_device(p, count, replacement, generator):
+    """The same two ways, in ops: no number comes to the host but the answers of the checks."""
+    if not bool(((p >= 0) & (p < math.inf)).all()):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if bool((p.sum(-1) == 0).any()):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    wide = p.to(dtypes.float32) if p.dtype.itemsize == 2 else p
+    if not replacement or count == 1:
+        times = exponential_(like(wide, None, memory_format=shapes.contiguous_format), generator=generator)
+        return (wide / times).topk(count, -1)[1]
+    until = wide.cumsum(-1)
+    at = uniform_(wide.new_empty((*p.shape[:-1], count)), generator=generator) * until.narrow(-1, p.shape[-1] - 1, 1)
+    return functions["searchsorted"](until, at, right=True).clamp(max=p.shape[-1] - 1)

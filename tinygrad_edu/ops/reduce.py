@@ -205,6 +205,7 @@ class Nansum(Op):
         wide = in_float32(x)
         return np.asarray(add_up(np.where(np.isnan(wide), 0, wide), dims, keepdim)).astype(x.dtype, order="C")
 
+    cuda   = "reduce.nansum"
     grad_x = lambda g, x, dims, keepdim: restore(g, x.shape, dims, keepdim) * (x == x)
 
 
@@ -326,6 +327,7 @@ class Logsumexp(Op):
         out = out if keepdim else out.reshape([n for d, n in enumerate(x.shape) if d not in dims])
         return out.astype(x.dtype, order="C")
 
+    cuda   = "softmax.logsumexp"
     grad_x = lambda g, x, out, dims, keepdim: spread(g, dims, keepdim) * (x - spread(out, dims, keepdim)).exp()
 
 

@@ -29,6 +29,7 @@ class Cumsum(Op):
     """Running sums."""
     names  = "keep"
     cpu    = lambda x, *, dim: carried(np.add, x, dim)
+    cuda   = "scan.cumsum"
     grad_x = lambda g, dim: from_the_end(Cumsum.along, g, dim)
 
     @staticmethod
@@ -40,6 +41,7 @@ class Cumprod(Op):
     """Running products."""
     names  = "keep"
     cpu    = lambda x, *, dim: carried(np.multiply, x, dim)
+    cuda   = "scan.cumprod"
     grad_x = lambda g, x, out, dim: cumprod_backward(g, x, out, dim)
 
 
@@ -97,12 +99,14 @@ class RunningExtreme(Op):
 
 class Cummax(RunningExtreme):
     """Running maxima and their places."""
-    cpu = lambda x, *, dim: extremes(np.maximum, x, dim)
+    cpu  = lambda x, *, dim: extremes(np.maximum, x, dim)
+    cuda = "scan.cummax"
 
 
 class Cummin(RunningExtreme):
     """Running minima and their places."""
-    cpu = lambda x, *, dim: extremes(np.minimum, x, dim)
+    cpu  = lambda x, *, dim: extremes(np.minimum, x, dim)
+    cuda = "scan.cummin"
 
 
 @export("cummax")
@@ -121,6 +125,7 @@ class Logcumsumexp(Op):
     """Running log-sum-exp."""
     names  = "keep"
     cpu    = lambda x, *, dim: carried(np.logaddexp, x, dim)
+    cuda   = "scan.logcumsumexp"
     grad_x = lambda g, x, out, dim: logcumsumexp_backward(g, x, out, dim)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core import layout, tape
+from ..core import dtypes, layout, tape
 from ..core.export import export, functions
 from ..core.leaf import unreachable
 from ..core.mode import mode, no_grad
@@ -21,7 +21,7 @@ from .views import View, dim_of, give_names, no_names, without
 # ---- the way back of views that leave elements out: zeros, with the gradient written where the view looked
 class Embed(Op):
     """Zeros of `shape` with g added where `look(zeros)` looks."""
-    cpu = lambda g, *, shape, look: None           # computed by `into` below: it needs views, not arrays
+    inputs, parameters = ("g",), ("shape", "look")
     grad_g = lambda g, look: look(g)
 
 
@@ -47,12 +47,9 @@ def _places(shape, strides, offset, count):
 
 def _add_overlapping(out, window, g):
     """An element that is seen several times collects all its gradients."""
-    backend, count = out._spec.backend, out.numel()
-    host = np.zeros(count, out.dtype.numpy)
-    np.add.at(host, _places(window.shape, window._spec.strides, window._offset, count),
-              backend.to_numpy(g._array).reshape(-1))
-    backend.copy(out._array, backend.as_array(backend.from_numpy(host, out.dtype), out.shape,
-                                              layout.contiguous_strides(out.shape), 0, out.dtype))
+    places = _places(window.shape, window._spec.strides, window._offset, out.numel())
+    with no_grad():
+        out.put_(from_host(places, dtypes.int64, out._spec.backend), g, accumulate=True)
 
 
 # ---- a part of the elements

@@ -44,6 +44,7 @@ class Softmax(Op):
         e /= total(e, dim)
         return e.astype(x.dtype, order="C", copy=False)
 
+    cuda   = "softmax.softmax"
     grad_x = lambda g, out, dim: SoftmaxBackwardData.call(g, out, dim=dim)
 
 
@@ -55,6 +56,7 @@ class SoftmaxBackwardData(Op):
         part -= wide * total(part, dim)
         return part.astype(grad.dtype, copy=False)
 
+    cuda      = "softmax.softmax_backward"
     grad_grad = lambda g, y, dim: SoftmaxBackwardData.call(g, y, dim=dim)
     grad_y    = lambda g, grad, y, dim: g * (grad - along(grad * y, dim)) - grad * along(g * y, dim)
 
@@ -68,6 +70,7 @@ class LogSoftmax(Op):
         s -= np.log(total(np.exp(s), dim))
         return s.astype(x.dtype, order="C", copy=False)
 
+    cuda   = "softmax.log_softmax"
     grad_x = lambda g, out, dim: LogSoftmaxBackwardData.call(g, out, dim=dim)
 
 
@@ -79,6 +82,7 @@ class LogSoftmaxBackwardData(Op):
         part *= total(wide, dim)
         return np.subtract(wide, part, out=part).astype(grad.dtype, copy=False)
 
+    cuda      = "softmax.log_softmax_backward"
     grad_grad = lambda g, y, dim: g - along(g * y.exp(), dim)
     grad_y    = lambda g, grad, y, dim: -g * y.exp() * along(grad, dim)
 

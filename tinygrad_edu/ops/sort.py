@@ -41,6 +41,8 @@ class Permuting(Op):
 
 class Sort(Permuting):
     """Values in order, and where they were."""
+    cuda = "sort.sort"
+
     def cpu(x, *, dim, descending):
         if not x.ndim:
             return x.copy(), np.zeros((), np.int64)
@@ -51,11 +53,16 @@ class Sort(Permuting):
 class Argsort(Op):
     """The indices that sort."""
     names = "keep"
-    cpu = lambda x, *, dim, descending: laid_out_as(x, order(x, dim, descending)) if x.ndim else np.zeros((), np.int64)
+    cuda  = "sort.argsort"
+
+    def cpu(x, *, dim, descending):
+        return laid_out_as(x, order(x, dim, descending)) if x.ndim else np.zeros((), np.int64)
 
 
 class Topk(Permuting):
     """The k largest, or smallest, and where they are."""
+    cuda = "sort.topk"
+
     def cpu(x, *, dim, k, largest):
         if not x.ndim:
             return x.copy().reshape((1,) * k)[(0,) * k], np.zeros((), np.int64)
@@ -142,6 +149,7 @@ class MedianAll(Op):
     node_name = "MedianBackward0"
     names  = "none"
     cpu    = lambda x: flat_kth(x, middle)
+    cuda   = "sort.median_all"
     grad_x = lambda g, x, out: share(g, chosen_of_all(x, out), None)
 
 
@@ -150,29 +158,34 @@ class NanmedianAll(Op):
     node_name = "NanmedianBackward0"
     names  = "none"
     cpu    = lambda x: flat_kth(x, middle_number)
+    cuda   = "sort.nanmedian_all"
     grad_x = lambda g, x, out: share(g, chosen_of_all(x, out), None)
 
 
 class Median(Selection):
     """The median along the one dimension in `dims`, and where it is."""
     node_name = "MedianBackward1"
-    cpu = lambda x, *, dims, keepdim: kth(x, dims, keepdim, middle)
+    cpu  = lambda x, *, dims, keepdim: kth(x, dims, keepdim, middle)
+    cuda = "sort.median"
 
 
 class Nanmedian(Selection):
     """The median of those that are not nan along the one dimension in `dims`, and where it is."""
     node_name = "NanmedianBackward1"
-    cpu = lambda x, *, dims, keepdim: kth(x, dims, keepdim, middle_number)
+    cpu  = lambda x, *, dims, keepdim: kth(x, dims, keepdim, middle_number)
+    cuda = "sort.nanmedian"
 
 
 class Kthvalue(Selection):
     """The k-th smallest along the one dimension in `dims`, and where it is."""
-    cpu = lambda x, *, dims, keepdim, k: kth(x, dims, keepdim, lambda size, nans: np.full_like(nans, k - 1))
+    cuda = "sort.kthvalue"
+    cpu  = lambda x, *, dims, keepdim, k: kth(x, dims, keepdim, lambda size, nans: np.full_like(nans, k - 1))
 
 
 class Mode(Selection):
     """The most frequent along the one dimension in `dims` (the smallest of several), and where it is last."""
-    cpu = lambda x, *, dims, keepdim: most_frequent(x, dims[0], keepdim)
+    cpu  = lambda x, *, dims, keepdim: most_frequent(x, dims[0], keepdim)
+    cuda = "sort.mode"
 
 
 def most_frequent(x, dim, keepdim):

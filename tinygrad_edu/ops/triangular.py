@@ -18,12 +18,14 @@ from .views import no_names, reshape
 class Tril(Op):
     """Each matrix with zeros above a diagonal."""
     cpu    = lambda x, *, diagonal: np.tril(x, diagonal)
+    cuda   = "arrange.tril"
     grad_x = lambda g, diagonal: g.tril(diagonal)
 
 
 class Triu(Op):
     """Each matrix with zeros below a diagonal."""
     cpu    = lambda x, *, diagonal: np.triu(x, diagonal)
+    cuda   = "arrange.triu"
     grad_x = lambda g, diagonal: g.triu(diagonal)
 
 
@@ -51,7 +53,8 @@ def _indices(find, row, col, offset, dtype, device, function):
             raise RuntimeError(f"{name} must be non-negative, got{count}")
     if dtype not in (dtypes.int64, dtypes.int32, dtypes.int16, dtypes.int8, dtypes.uint8):
         raise NotImplementedError(f'"{function}" not implemented for \'{dtype.legacy_name}\'')
-    return from_host(np.stack(find(row, offset, col)), dtype, backends.get_backend(device))
+    return from_host(np.stack(find(row, offset, col)), dtype,
+                     backends.get_backend(backends.creating(device)))
 
 
 @export("tril_indices()", out=False)

@@ -188,7 +188,7 @@ def resize_(input, *sizes, memory_format=None):
 def reshaped(input, shape):
     """`resize_`, not counted as a write."""
     storage, backend, dtype = input._storage, input._spec.backend, input.dtype
-    need, have = layout.numel(shape) + input._offset, len(storage.buffer)
+    need, have = layout.numel(shape) + input._offset, storage.count()
     if need > have:
         grown = Storage(backend.empty(need, dtype), backend, dtype)
         backend.copy(backend.as_array(grown.buffer, (have,), (1,), 0, dtype),

@@ -39,6 +39,7 @@ class Var(Op):
     """The variance along `dims`."""
     names  = "drop"
     cpu    = lambda x, *, dims, keepdim, correction: moments(x, dims, keepdim, correction)[0].astype(x.dtype)
+    cuda   = "variance.var"
     grad_x = lambda g, x, dims, keepdim, correction: var_backward(g, x, dims, keepdim, correction)
 
 
@@ -46,6 +47,7 @@ class Std(Op):
     """The standard deviation along `dims`."""
     names  = "drop"
     cpu    = lambda x, *, dims, keepdim, correction: np.sqrt(moments(x, dims, keepdim, correction)[0]).astype(x.dtype)
+    cuda   = "variance.std"
     grad_x = lambda g, x, out, dims, keepdim, correction: std_backward(g, out, x, dims, keepdim, correction)
 
 
@@ -56,6 +58,8 @@ class VarMean(Op):
     def cpu(x, *, dims, keepdim, correction):
         variance, mean = moments(x, dims, keepdim, correction)
         return variance.astype(x.dtype), mean.astype(x.dtype)
+
+    cuda = "variance.var_mean"
 
     def backward(ctx, g_var, g_mean):
         x, dims, keepdim = ctx.saved[0], ctx.params["dims"], ctx.params["keepdim"]
@@ -70,6 +74,8 @@ class StdMean(Op):
     def cpu(x, *, dims, keepdim, correction):
         variance, mean = moments(x, dims, keepdim, correction)
         return np.sqrt(variance).astype(x.dtype), mean.astype(x.dtype)
+
+    cuda = "variance.std_mean"
 
     def backward(ctx, g_std, g_mean):
         x, dims, keepdim = ctx.saved[0], ctx.params["dims"], ctx.params["keepdim"]

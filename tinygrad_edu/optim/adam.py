@@ -53,7 +53,7 @@ class Adam(Optimizer):
         return self._step(closure)
 
     def init_state(self, param, group):
-        if group["capturable"]:
+        if group["capturable"] and param._spec.backend.native:
             raise AssertionError("If capturable=True, params and state_steps must be on supported devices: ['cuda', "
                                  "'xpu', 'hpu', 'privateuseone', 'xla'].")
         state = {"step": step_count(), "exp_avg": zeros_like(param), "exp_avg_sq": zeros_like(param)}
@@ -87,6 +87,16 @@ class Adam(Optimizer):
             np.add(np.divide(root, root2, s), eps, s)
             step = np.multiply(np.divide(m, s, s), -step_size, dtype=np.float64)
             np.add(p, step, p, casting="same_kind")    # rounded once, as fused instructions do: the book's digits
+
+    program = "optim.adam"
+
+    def for_kernel(self, param, state, group):
+        beta1, beta2, lr, decay, step_size, root2 = self._numbers(state, group)
+        decoupled = group["decoupled_weight_decay"]
+        numbers = {"beta1": beta1, "beta2": beta2, "step_size": step_size, "root2": root2, "eps": group["eps"],
+                   "decay": 0 if decoupled else decay, "shrink": 1 - lr * decay if decoupled else 1}
+        means = state["exp_avg"], state["exp_avg_sq"]
+        return (*means, state["max_exp_avg_sq"]) if group["amsgrad"] else means, numbers
 
     def on_tensors(self, param, grad, state, group):
         beta1, beta2, lr, decay, step_size, root2 = self._numbers(state, group)

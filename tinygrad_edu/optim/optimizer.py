@@ -1,7 +1,8 @@
 """Optimizer: the parameters to be trained, in groups with options of their own, and what is remembered about each.
 
 Nothing in this file knows a rule by which a parameter changes. On numpy arrays rules write in place, block by block,
-with scratch memory that belongs to the optimizer: no temporaries, and a block stays in the processor's cache.
+with scratch memory that belongs to the optimizer: no temporaries, and a block stays in the processor's cache. On a
+backend that knows the rule's kernel, one launch changes all parameters of a group.
 Source: https://pytorch.org/docs/stable/optim.html
 """
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..backends.cpu import QUIET, enter, leave
 from ..core import dtypes, errors, layout
 from ..core.leaf import kind_of
 from ..core.mode import enable_grad, no_grad
-from ..core.tensor import Tensor, copy_of, filled
+from ..core.tensor import Tensor, bump, copy_of, filled
 from ..nn.hooks import RemovableHandle
 from ..nn.module import typename
 from ..nn.parameter import zero_gradient
@@ -76,6 +77,8 @@ class Optimizer:
     _HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks", "_optimizer_state_dict_pre_hooks",
               "_optimizer_state_dict_post_hooks", "_optimizer_load_state_dict_pre_hooks",
               "_optimizer_load_state_dict_post_hooks")
+
+    program = None                                 # the kernel that a backend may know for this rule
 
     def __init_subclass__(cls):
         if "step" in cls.__dict__:
@@ -175,6 +178,7 @@ class Optimizer:
 
         init_state(param, group) -> what is remembered about the parameter, or None
         on_arrays(param, grad, state, group, room): the rule on the tensors' numpy arrays, in place, with scratch `room`
+        for_kernel(param, state, group) -> (tensors, numbers): what `program`, a kernel's, takes for this parameter
         on_tensors(param, grad, state, group): the same rule as tensor operations, for any other backend and for float16
         """
         loss = None
@@ -185,6 +189,7 @@ class Optimizer:
         token = enter(QUIET)
         try:
             for group in self.param_groups:
+                together = {}                      # (backend, dtype, numbers) -> what is changed in one launch
                 for param in group["params"]:
                     grad = param._grad
                     if grad is None:
@@ -199,12 +204,35 @@ class Optimizer:
                         self.on_arrays(param, grad, state, group, self._room(spec))
                         storage = param._storage_ or param._storage
                         storage.version += 1
+                    elif self._has_kernel(spec, state):
+                        tensors, numbers = self.for_kernel(param, state, group)
+                        same = together.setdefault((spec.backend, spec.dtype, *numbers.items()), [])
+                        same.append((param, in_order_of(param, grad), *tensors))
                     else:
                         with no_grad():
                             self.on_tensors(param, grad.neg() if group["maximize"] else grad, state, group)
+                for (backend, _, *numbers), several in together.items():
+                    self._launch(backend, several, group["maximize"], dict(numbers))
         finally:
             leave(token)
         return loss
+
+    def _has_kernel(self, spec, state):
+        """Whether the parameter's backend knows the rule's kernel, and all lies as that walks it: from end to end."""
+        if self.program is None or spec.dtype.itemsize < 4 or not hasattr(spec.backend, "program"):
+            return False
+        if layout.overlaps(spec.shape, spec.strides):
+            raise RuntimeError(errors.OVERLAPPING)
+        kept = [x._spec for name, x in (state or {}).items() if isinstance(x, Tensor) and name != "step"]
+        return layout.is_dense(spec.shape, spec.strides) and all(
+            [k is spec or (k.backend, k.dtype, k.strides) == (spec.backend, spec.dtype, spec.strides) for k in kept])
+
+    def _launch(self, backend, several, maximize, numbers):
+        """Change several parameters of one dtype, for which the rule has the same numbers, by one launch."""
+        tables = [[x._array for x in tensors] for tensors in zip(*several)]
+        backend.program(self.program)(*tables, maximize=maximize, **numbers)
+        for param, *_ in several:
+            bump(param)
 
     def _room(self, spec):
         """Two scratch arrays for a parameter of that spec: as large as it is, or one block."""
@@ -294,7 +322,7 @@ def _fitting(param, value, key=None):
     """Loaded state, on the parameter's device and, where it is a float, of the parameter's dtype."""
     if isinstance(value, Tensor):
         if key == "step":
-            return value
+            return value.cpu()                     # a counter on the host is read without waiting for the device
         return value.to(device=param.device, dtype=param.dtype if param.is_floating_point() else None)
     if isinstance(value, dict):
         return {k: _fitting(param, v, k) for k, v in value.items()}
@@ -315,7 +343,7 @@ def check_one_element(name, value):
 
 
 def check_variants(foreach, fused, differentiable):
-    """foreach and fused only choose how torch computes; ours is one pass per parameter in any case."""
+    """foreach and fused only choose how torch computes; ours is one pass in any case."""
     if fused and differentiable:
         raise RuntimeError("`fused` does not support `differentiable`")
     if fused and foreach:
@@ -335,6 +363,11 @@ def zeros_like(param):
     out = copy_of(param)
     out._spec.backend.fill(out._array, 0)
     return out
+
+
+def in_order_of(param, grad):
+    """The gradient itself if its elements lie in the parameter's order in memory, else a copy in which they do."""
+    return grad if grad._spec.strides == param._spec.strides else copy_of(grad, param)
 
 
 def next_step(state):

@@ -61,6 +61,19 @@ class SGD(Optimizer):
                 g = np.add(g, np.multiply(b, momentum, s), d) if group["nesterov"] else b
             np.add(p, np.multiply(g, -lr, s), p)
 
+    program = "optim.sgd"
+
+    def for_kernel(self, param, state, group):
+        numbers = {"lr": number(group["lr"]), "decay": number(group["weight_decay"])}
+        if not group["momentum"]:
+            return (), numbers
+        first = state.get("momentum_buffer") is None
+        if first:
+            state["momentum_buffer"] = zeros_like(param)
+        gain = 1 if first else 1 - group["dampening"]      # the first gradient enters undampened
+        return (state["momentum_buffer"],), {**numbers, "momentum": group["momentum"], "gain": gain,
+                                             "nesterov": group["nesterov"]}
+
     def on_tensors(self, param, grad, state, group):
         momentum, decay = group["momentum"], number(group["weight_decay"])
         if decay:

@@ -61,9 +61,10 @@ class Pickler(pickle._Pickler):
         if key is None:
             key = self._keys[id(obj.buffer)] = str(len(self._keys))
             self.storages[key] = obj
-        count = len(obj.buffer) * obj.dtype.itemsize // dtype.itemsize
-        if count and obj.backend.native:
-            if self._types.setdefault(obj.buffer.__array_interface__["data"][0], dtype) is not dtype:
+        count = obj.count() * obj.dtype.itemsize // dtype.itemsize
+        if count:
+            memory = obj.buffer.__array_interface__["data"][0] if obj.backend.native else id(obj.buffer)
+            if self._types.setdefault(memory, dtype) is not dtype:
                 raise RuntimeError("Cannot save multiple tensors or storages that view the same data as different "
                                    "types")
         return key, str(obj.backend.device), count

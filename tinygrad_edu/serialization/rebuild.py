@@ -34,7 +34,7 @@ def rebuild_tensor_v2(self, storage, offset, size, stride, requires_grad, hooks,
     if metadata:
         raise UnpicklingError("tensors with metadata (conjugated or negative views) are not supported")
     storage, shape = storage._storage, tuple(size)
-    count = len(storage.buffer)
+    count = storage.count()
     if offset > count or layout.extent(shape, stride, offset) > count:
         raise RuntimeError("Trying to resize storage that is not resizable\n"
                            f"sizes {list(size)}, strides {list(stride)}, storage offset {offset} need more than the "
@@ -233,11 +233,17 @@ class Storages:
 def moved(storage, location):
     """A storage on the device called `location`; torch's errors for devices that aren't there."""
     kind = location.partition(":")[0]
-    if kind not in backends._backends:
-        if kind == "cuda":
+    if kind == "cuda":
+        found, index = backends.find_cuda(), device(location).index or 0
+        if found is None:
             raise RuntimeError("Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is "
                                "False. If you are running on a CPU-only machine, please use torch.load with "
                                "map_location=torch.device('cpu') to map your storages to the CPU.")
+        if index >= found.count:
+            raise RuntimeError(f"Attempting to deserialize object on CUDA device {index} but torch.cuda.device_count() "
+                               f"is {found.count}. Please use torch.load with map_location to map your storages to an "
+                               "existing device.")
+    elif kind not in backends._backends:
         raise RuntimeError("don't know how to restore data location of torch.storage.UntypedStorage "
                            f"(tagged with {location})")
     backend = backends.get_backend(location)

@@ -43,8 +43,13 @@ def run(device=None, plots=True, folder="tour"):
                  "device": best_device() if device is None else torch.device(device)}
     tell = Console(namespace)
     print(f"tinygrad_edu {torch.__version__}: from tensors to a trained network.")
-    for step in story.STEPS:
-        step(tell)
+    before = torch.get_default_device()
+    torch.set_default_device(namespace["device"])
+    try:
+        for step in story.STEPS:
+            step(tell)
+    finally:
+        torch.set_default_device(before)
     if plots:
         _pictures(namespace, Path(folder))
     print(f"\nDone in {time.perf_counter() - started:.1f} s. What to read next: README.md, docs/, and the ops in "

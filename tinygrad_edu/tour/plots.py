@@ -31,6 +31,7 @@ def write(story, folder):
     matplotlib.use("Agg")                          # files only: a tour must not open windows
     from matplotlib import pyplot
     os.makedirs(folder, exist_ok=True)
+    story = on_the_cpu(story)
     for name, draw in (("data.png", _data), ("linear.png", _linear), ("losses.png", _losses), ("network.png", _network),
                        ("validation.png", _validation)):
         figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
@@ -45,6 +46,14 @@ def write(story, folder):
     page = folder / "index.html"
     page.write_text(_page(story), encoding="utf-8")
     return page
+
+
+def on_the_cpu(story):
+    """The story's names, with all tensors and the network where matplotlib can read them."""
+    tensor = story["torch"].Tensor
+    moved = {name: value.detach().cpu().requires_grad_(value.requires_grad) for name, value in story.items()
+             if isinstance(value, tensor)}
+    return {**story, **moved, "seq_model": story["seq_model"].cpu()}
 
 
 def _points(axes, story):

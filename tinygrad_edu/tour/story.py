@@ -50,8 +50,8 @@ def bridges(tell):
 
 def devices(tell):
     tell.title("4. Devices")
-    tell.say("The same programs run wherever a backend keeps the numbers. This tour trains its last model on "
-             f"{tell.namespace['device']}.")
+    tell.say("The same programs run wherever a backend keeps the numbers: on the CPU, on a GPU, on a simulated one. "
+             f"This tour computes on {tell.namespace['device']}.")
     tell.run("""
         torch.cuda.is_available()
         b.to(device=device).device
@@ -77,6 +77,7 @@ def loading(tell):
         t_u = torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4])
         dataset = torch.utils.data.TensorDataset(t_u, t_c)
         len(dataset), dataset[3]
+        generator = torch.manual_seed(0)
         for batch_u, batch_c in torch.utils.data.DataLoader(dataset, batch_size=4, shuffle=True):
             print(batch_u, batch_c)
         """)
@@ -173,16 +174,18 @@ def optimizers(tell):
 def linear(tell):
     tell.title("10. Modules")
     tell.say("nn.Linear holds the parameters. Two of the eleven readings are kept aside, to see how the model does on "
-             "what it never saw.")
+             "what it never saw. What is drawn at random is drawn on the CPU, and then put on the device: so it is the "
+             "same on all of them.")
     tell.run("""
         generator = torch.manual_seed(0)
+        torch.set_default_device("cpu")
         shuffled = torch.randperm(11)
         train_indices, val_indices = shuffled[:-2], shuffled[-2:]
         t_un_train, t_c_train = t_un[train_indices].unsqueeze(1), t_c[train_indices].unsqueeze(1)
         t_un_val, t_c_val = t_un[val_indices].unsqueeze(1), t_c[val_indices].unsqueeze(1)
-        linear_model = nn.Linear(1, 1)
+        linear_model = nn.Linear(1, 1).to(device)
         linear_model(t_un_val)
-        def training_loop(model, optimizer, loss_fn, device='cpu', n_epochs=1000, every=200):
+        def training_loop(model, optimizer, loss_fn, device=device, n_epochs=1000, every=200):
             x, y = t_un_train.to(device), t_c_train.to(device)
             x_val, y_val = t_un_val.to(device), t_c_val.to(device)
             losses = []
@@ -208,7 +211,7 @@ def sequential(tell):
         seq_model = nn.Sequential(OrderedDict([
             ("hidden", nn.Linear(1, 8)),
             ("activation", nn.Tanh()),
-            ("output", nn.Linear(8, 1))]))
+            ("output", nn.Linear(8, 1))])).to(device)
         seq_model
         for name, param in seq_model.named_parameters():
             print(name, param.numel(), param.shape)
@@ -217,7 +220,7 @@ def sequential(tell):
 
 
 def subclass(tell):
-    tell.title("12. A module of your own, on the best device there is")
+    tell.title("12. A module of your own")
     tell.run("""
         class SubclassModel(nn.Module):
             def __init__(self, n_hidden=8):
@@ -229,7 +232,7 @@ def subclass(tell):
         net = SubclassModel().to(device=device)
         print(f"Training on device {device}.")
         optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-        subclass_losses = training_loop(net, optimizer, nn.MSELoss(), device)
+        subclass_losses = training_loop(net, optimizer, nn.MSELoss())
         """)
 
 

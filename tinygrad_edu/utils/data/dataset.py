@@ -172,7 +172,7 @@ def random_split(dataset, lengths, generator=None):
     if sum(lengths) != len(dataset):
         raise ValueError("Sum of input lengths does not equal the length of the input dataset!\n"
                          f"  {' + '.join(map(str, lengths))} = {sum(lengths)}, and the data set has {len(dataset)}")
-    order = functions["randperm"](len(dataset), generator=generator).tolist()
+    order = functions["randperm"](len(dataset), generator=generator, device="cpu").tolist()
     return [Subset(dataset, order[end - length:end])
             for end, length in zip(itertools.accumulate(lengths), lengths)]
 

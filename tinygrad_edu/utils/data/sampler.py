@@ -23,7 +23,7 @@ class Sampler(Generic[Index]):
 
 def random_seed(generator=None):
     """63 random bits, drawn as torch draws the seeds of samplers and workers."""
-    return functions["empty"]((), dtype=dtypes.int64).random_(generator=generator).item()
+    return functions["empty"]((), dtype=dtypes.int64, device="cpu").random_(generator=generator).item()
 
 
 class SequentialSampler(Sampler[int]):
@@ -60,12 +60,12 @@ class RandomSampler(Sampler[int]):
             generator = Generator().manual_seed(random_seed())
         if self.replacement:
             for _ in range(self.num_samples // 32):
-                yield from functions["randint"](n, (32,), generator=generator).tolist()
-            yield from functions["randint"](n, (self.num_samples % 32,), generator=generator).tolist()
+                yield from functions["randint"](n, (32,), generator=generator, device="cpu").tolist()
+            yield from functions["randint"](n, (self.num_samples % 32,), generator=generator, device="cpu").tolist()
         else:
             for _ in range(self.num_samples // n):
-                yield from functions["randperm"](n, generator=generator).tolist()
-            yield from functions["randperm"](n, generator=generator).tolist()[:self.num_samples % n]
+                yield from functions["randperm"](n, generator=generator, device="cpu").tolist()
+            yield from functions["randperm"](n, generator=generator, device="cpu").tolist()[:self.num_samples % n]
 
     def __len__(self):
         return self.num_samples
@@ -78,7 +78,7 @@ class SubsetRandomSampler(Sampler[int]):
         self.indices, self.generator = indices, generator
 
     def __iter__(self):
-        for i in functions["randperm"](len(self.indices), generator=self.generator).tolist():
+        for i in functions["randperm"](len(self.indices), generator=self.generator, device="cpu").tolist():
             yield self.indices[i]
 
     def __len__(self):
@@ -91,7 +91,7 @@ class WeightedRandomSampler(Sampler[int]):
     def __init__(self, weights, num_samples, replacement=True, generator=None):
         _positive("num_samples", num_samples)
         _boolean("replacement", replacement)
-        self.weights = functions["as_tensor"](weights, dtype=dtypes.float64)
+        self.weights = functions["as_tensor"](weights, dtype=dtypes.float64, device="cpu")
         if self.weights.ndim != 1:
             raise ValueError("weights should be a 1d sequence but given weights have shape "
                              f"{tuple(self.weights.shape)}")

@@ -1,0 +1,199 @@
+"""The simulator's disk cache: whole entries or none, only this user's, never in the way."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tinygrad_edu.kernels.simulator import cache
+
+NAME = cache.key("a kernel", "float32[1C]")
+posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as Unix has them")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """A folder that isn't there yet."""
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / "a" / "b"))
+    return tmp_path / "a" / "b"
+
+
+def entry(place, name=NAME):
+    return place / (name + cache.SUFFIX)
+
+
+def test_what_was_saved_is_found_again(place):
+    assert cache.load(NAME) is None
+    cache.save(NAME, b"\x00\n\xff" * 1000)
+    assert cache.load(NAME) == b"\x00\n\xff" * 1000
+    cache.save(NAME, b"")
+    assert cache.load(NAME) == b"" and cache.load(cache.key("another")) is None
+    assert os.listdir(place) == [entry(place).name], "no temporary file stays"
+
+
+def test_a_key_says_where_its_parts_end():
+    assert cache.key("ab", "c") != cache.key("a", "bc") != cache.key("a", "b", "c")
+    assert cache.key("a", "b") == cache.key("a", "b") and len(cache.key("a")) == 64
+
+
+def test_the_folder_follows_the_system(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", "")
+    assert cache.folder() is None
+    cache.save(NAME, b"x")
+    assert cache.load(NAME) is None
+    monkeypatch.delenv("TINYGRAD_EDU_CACHE")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / "tinygrad_edu"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(cache.Path, "home", lambda: tmp_path)
+    assert cache.folder() == tmp_path / ".cache" / "tinygrad_edu"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert cache.folder() == tmp_path / "Library" / "Caches" / "tinygrad_edu"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert cache.folder() == tmp_path / "local" / "tinygrad_edu"
+
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+    monkeypatch.setattr(cache.Path, "home", nobody)
+    monkeypatch.delenv("LOCALAPPDATA")
+    assert cache.folder() is None
+
+
+def damage_cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def damage_head(path):
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def damage_bit(path):
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 4
+    path.write_bytes(data)
+
+
+def damage_version(path):
+    path.write_bytes(path.read_bytes().replace(b"kernel 1", b"kernel 0"))
+
+
+def damage_empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [damage_cut, damage_head, damage_bit, damage_version, damage_empty])
+def test_a_damaged_entry_is_none_and_is_replaced(place, damage):
+    cache.save(NAME, b"machine code")
+    damage(entry(place))
+    assert cache.load(NAME) is None
+    cache.save(NAME, b"machine code")
+    assert cache.load(NAME) == b"machine code"
+
+
+def test_an_entry_under_another_name_is_none(place):
+    cache.save(NAME, b"machine code")
+    other = cache.key("another kernel")
+    os.rename(entry(place), entry(place, other))
+    assert cache.load(other) is None
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o622, 0o660, 0o606])
+def test_what_others_may_write_is_not_executed(place, mode):
+    cache.save(NAME, b"machine code")
+    assert entry(place).stat().st_mode & 0o777 == 0o600
+    entry(place).chmod(mode)
+    assert cache.load(NAME) is None
+
+
+@posix
+def test_what_belongs_to_others_is_not_executed(place, monkeypatch):
+    cache.save(NAME, b"machine code")
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert cache.load(NAME) is None
+
+
+@posix
+def test_links_and_pipes_are_no_entries(place):
+    cache.save(NAME, b"machine code")
+    elsewhere = place / "elsewhere"
+    os.rename(entry(place), elsewhere)
+    entry(place).symlink_to(elsewhere)
+    assert cache.load(NAME) is None
+    entry(place).unlink()
+    os.mkfifo(entry(place))
+    assert cache.load(NAME) is None
+    entry(place).unlink()
+    entry(place).mkdir()
+    assert cache.load(NAME) is None
+
+
+def test_no_place_to_write_is_no_error(place, monkeypatch):
+    place.parent.parent.joinpath("file").write_text("")
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(place.parent.parent / "file" / "below"))
+    cache.save(NAME, b"machine code")
+    assert cache.load(NAME) is None
+
+
+def test_a_full_disk_is_no_error_and_leaves_nothing(place, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(os, "replace", full)
+    cache.save(NAME, b"machine code")
+    assert cache.load(NAME) is None and os.listdir(place) == []
+
+
+def test_the_oldest_go_first(place, monkeypatch):
+    names = [cache.key(str(k)) for k in range(10)]
+    for age, name in enumerate(names):
+        cache.save(name, b"x" * 1000)
+        os.utime(entry(place, name), (time.time() - 1000 * age,) * 2)
+    (place / "unknown.txt").write_text("not ours")
+    abandoned, fresh = place / "old.part", place / "new.part"
+    for path in (abandoned, fresh):
+        path.write_text("")
+    os.utime(abandoned, (time.time() - 2 * cache.ABANDONED,) * 2)
+    assert cache.load(names[9]) is not None, "used just now"
+    cache.prune(place, limit=8000)
+    size = entry(place, names[0]).stat().st_size
+    left = [k for k, name in enumerate(names) if entry(place, name).exists()]
+    assert left == [0, 1, 2, 3, 9][:6000 // size - 1] + [9], left
+    assert not abandoned.exists() and fresh.exists() and (place / "unknown.txt").exists()
+
+
+def test_saving_looks_at_the_size_now_and_then(place, monkeypatch):
+    monkeypatch.setattr(cache, "LIMIT", 3000)
+    monkeypatch.setattr(cache, "OFTEN", 5)
+    monkeypatch.setattr(cache, "saves", 0)
+    for k in range(26):
+        cache.save(cache.key(str(k)), b"x" * 500)
+    assert len(os.listdir(place)) <= 5
+
+
+WRITER = """
+import sys
+from tinygrad_edu.kernels.simulator import cache
+cache.LIMIT, cache.OFTEN = 40000, 3
+for turn in range(60):
+    for k in range(5):
+        name, content = cache.key(str(k)), bytes([k]) * 5000
+        found = cache.load(name)
+        assert found is None or found == content, "a part of an entry"
+        cache.save(name, content)
+print("fine")
+"""
+
+
+def test_processes_do_not_disturb_each_other(place):
+    command, both = [sys.executable, "-c", WRITER], dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = [subprocess.Popen(command, **both) for _ in range(3)]
+    for process in running:
+        out, err = process.communicate()
+        assert out == "fine\n", err
+    assert sorted(os.listdir(place)) == sorted(entry(place, cache.key(str(k))).name for k in range(5))
