@@ -1,7 +1,7 @@
 """What simulated CUDA costs: training on it against our own CPU, and its Python back end against numba's simulator.
 
-Both sides in turn in one process where that is possible; numba's simulator is chosen by the environment, so it runs in a process
-of its own, a round of it after a round of ours. Figures are medians.
+Both sides in turn in one process where that is possible; numba's simulator is chosen by the environment, so it runs
+in a process of its own, a round of it after a round of ours. Figures are medians.
 """
 from __future__ import annotations
 
@@ -95,8 +95,9 @@ def threads_per_second(torch, fast):
         return TILE * TILE / (time.perf_counter() - start)
 
     def numbas():
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", f"exec(compile({NUMBAS!r}, 'numbas', 'exec'))"], check=True,
-                              capture_output=True, text=True, env=dict(os.environ, NUMBA_ENABLE_CUDASIM="1"))
+        program = f"exec(compile({NUMBAS!r}, 'numbas', 'exec'))"
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, capture_output=True,
+                              text=True, env=dict(os.environ, NUMBA_ENABLE_CUDASIM="1"))
         return TILE * TILE / float(done.stdout)
 
     for mode in ("python", "check"):

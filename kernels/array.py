@@ -127,7 +127,8 @@ def full(machine, shape, value, dtype):
 def from_numpy(machine, host):
     """A copy of a numpy array on the machine."""
     host = np.asarray(host)
-    return Array(machine.upload(np.ascontiguousarray(host).reshape(-1)), host.shape, row_major(host.shape), 0, host.dtype)
+    buffer = machine.upload(np.ascontiguousarray(host).reshape(-1))
+    return Array(buffer, host.shape, row_major(host.shape), 0, host.dtype)
 
 
 def collapse(shape, *strides):

@@ -7,11 +7,11 @@ The scalar function f is any function of numbers; it is compiled into the kernel
 kernels know neither which function it is nor what the numbers mean. In order of ideas:
 
     flat      the arrays lie one behind the other: element i is p[i]          reads 1 per operand, writes 1
-    vector    the same, 16 bytes at a time: a quarter of the instructions     the same bytes in a quarter of the requests
-    strided   views: i becomes an index per dimension, each with its stride   a division per dimension
+    vector    the same, 16 bytes at a time: a quarter of the instructions     the same, in a quarter of the requests
+    strided   views: i becomes an index per dimension, each with its stride   the same, and a division per dimension
 
-Memory is the limit: a GPU that moves 3 TB/s adds 250 billion float32 a second, with any of them that keeps the memory busy.
-Dimensions are collapsed first, so that nearly all calls are flat, and adding a bias is two-dimensional.
+Memory is the limit: a GPU that moves 3 TB/s adds 250 billion float32 a second, with any of them that keeps the memory
+busy. Dimensions are collapsed first, so that nearly all calls are flat, and adding a bias is two-dimensional.
 """
 from __future__ import annotations
 
@@ -192,9 +192,10 @@ def run(function, name, operands, params, shape, dtype, computing=None, out=None
     operands   Arrays (broadcast to shape) and numbers, in the order of the function's positional arguments
     computing  the dtype of the operands that are numbers or share one type (default: that of the last array)
     """
+    given = *operands, *params.values()
     arrays = [a for a in operands if a.__class__ is Array]
-    numbers = [v for v in (*operands, *params.values()) if v.__class__ is not Array]
-    key = function, dtype, computing, *[a.dtype if a.__class__ is Array else number_kind(a) for a in (*operands, *params.values())]
+    numbers = [v for v in given if v.__class__ is not Array]
+    key = function, dtype, computing, *[a.dtype if a.__class__ is Array else number_kind(a) for a in given]
     plan = plans.get(key)
     if plan is None:
         plan = plans[key] = make_plan(function, name, operands, params, np.dtype(dtype), computing)
@@ -313,12 +314,16 @@ def fill_value(s):
 # ---- for the checker of compiled code, and as a lesson
 def examples():
     """Scalar functions with operands of one, two and three arrays, and one with a number."""
-    floats, chosen = (np.dtype("f4"),) * 3, (np.dtype("bool"), np.dtype("f4"), np.dtype("f4"))
-    yield "negative", lift(lambda x: -x, "negative", ["array"], floats[:1], "f4", "f4"), floats[:1], ()
-    yield "scaled", lift(lambda x, y: x * y, "scaled", ["array", float], floats[:1], "f4", "f4"), floats[:1], (np.float32(2),)
-    yield "add", lift(lambda x, y: x + y, "add", ["array"] * 2, floats[:2], "f4", "f4"), floats[:2], ()
-    yield "where", lift(lambda c, x, y: x if c else y, "where", ["array"] * 3, chosen, "f4", "f4"), chosen, ()
-    yield "lerp", lift(lambda x, y, w: x + w * (y - x), "lerp", ["array"] * 3, floats, "f4", "f4"), floats, ()
+    f4 = np.dtype("f4")
+
+    def example(name, function, dtypes, *numbers):
+        places = ["array"] * len(dtypes) + [float] * len(numbers)
+        return name, lift(function, name, places, dtypes, f4, f4), dtypes, numbers
+    yield example("negative", lambda x: -x, (f4,))
+    yield example("scaled", lambda x, y: x * y, (f4,), np.float32(2))
+    yield example("add", lambda x, y: x + y, (f4, f4))
+    yield example("where", lambda c, x, y: x if c else y, (np.dtype("bool"), f4, f4))
+    yield example("lerp", lambda x, y, w: x + w * (y - x), (f4, f4, f4))
 
 
 def cases():
@@ -343,7 +348,8 @@ def main():
     for shape in ((1,), (31,), (33, 7), (2, 3, 129)):
         hosts = [rng.random(shape, np.float32) for _ in range(3)]
         for count, function in functions.items():
-            arrays, want = [from_numpy(machine, h) for h in hosts[:count]], spec(function, hosts[:count], shape, np.float32)
+            arrays = [from_numpy(machine, h) for h in hosts[:count]]
+            want = spec(function, hosts[:count], shape, np.float32)
             n, out = want.size, empty(machine, shape, np.float32)
             scalar = lift(function, "example", ["array"] * count, [np.dtype("f4")] * count, "f4", "f4")
             for name, template, work in (("flat", FLAT, n), ("vector", VECTOR, ceil_div(n, 4))):

@@ -22,7 +22,7 @@ import numpy as np
 from .array import ceil_div, empty
 from .lift import computing_type
 from .provider import cuda, int32, int64, jit
-from .reduce import WARP, within
+from .reduce import WARP, run, within
 from .rows import BLOCK, reduced_shape, rows_of
 
 NOWHERE = 2 ** 62    # the place of a thread that has seen no element: everything beats it
@@ -188,7 +188,6 @@ def min_along(x, *, dims, keepdim):
 
 def aminmax(x, *, dims, keepdim):
     """The smallest and the largest: two reductions."""
-    from .reduce import run
     given = {"array": x, "dims": dims, "keepdim": keepdim, "dtype": x.dtype}
     return run(smaller_of, math.inf, name="smallest", **given), run(larger_of, -math.inf, name="largest", **given)
 

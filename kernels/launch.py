@@ -1,8 +1,8 @@
 """Launching kernels: which machine, and on the simulator which of its two back ends.
 
 It knows nothing of what kernels compute. On the simulator launches are tiered: the first and small ones run in Python,
-which starts at once; hot ones are compiled in their place. Counts of launches and threads decide, never a clock: two runs
-of a program give the same bits.
+which starts at once; hot ones are compiled in their place. Counts of launches and threads decide, never a clock: two
+runs of a program give the same bits.
 """
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import numpy as np
 from . import array, memory
 from .array import Array, Dimensional
 from .memory import HostBuffer, Machine
+from .provider import TYPES
 
 MODES = ("auto", "python", "compiled", "check")
-BIG = 2048           # threads in one launch: more, and it's compiled at once (compiling costs as much as 100,000 in Python)
+BIG = 2048           # threads in one launch: more, and it's compiled at once (which costs as much as 100,000 in Python)
 HOT = 65536          # threads of all launches of one kernel until it's compiled
 
 
-PLAIN = (int, float, bool)                          # arguments that have no machine
+NUMBERS = {int, float, bool, *[t.numpy.type for t in TYPES.values()]}           # arguments that have no machine
 
 
 def launch(kernel, grid, block, shared, args):
@@ -36,7 +37,7 @@ def launch(kernel, grid, block, shared, args):
             if machine is not None and a.buffer.machine is not machine:
                 break
             machine = a.buffer.machine
-        elif kinds not in PLAIN and not (kinds is tuple and a and a[0].__class__ in PLAIN) and not isinstance(a, np.generic):
+        elif kinds not in NUMBERS and not (kinds is tuple and (not a or a[0].__class__ in NUMBERS)):
             break
     else:
         if machine is not None:
@@ -122,7 +123,9 @@ class Simulator(Machine):
             if kinds is Array:
                 buffer, kinds = a.buffer, a.dtype
                 a = (buffer.host if kinds is buffer.dtype else buffer.typed(kinds))[a.offset:]
-            elif kinds is not int:
+            elif kinds is tuple and a and a[0].__class__ in NUMBERS:
+                kinds = tuple([x.__class__ for x in a])
+            elif kinds not in NUMBERS:
                 a = argument(a)
                 kinds = kind(a)
             values.append(a)

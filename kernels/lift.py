@@ -6,9 +6,9 @@
         negative_slope = s[0]
         return x if x > c0 else x * negative_slope                         where c0 is float32(0)
 
-In numba a literal that meets a float32 makes a float64, and a GPU computes with those at half to a 64th of the speed. So
-constants get the type in which the operation computes, here and once, and authors write plain mathematics. Operands that
-are numbers rather than arrays, and parameters, come in one tuple, `s`. It knows no operation and no device.
+In numba a literal that meets a float32 makes a float64, and a GPU computes with those at half to a 64th of the speed.
+So constants get the type in which the operation computes, here and once, and authors write plain mathematics. Operands
+that are numbers rather than arrays, and parameters, come in one tuple, `s`. It knows no operation and no device.
 """
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def definition(function):
     code = function.__code__
     source = "".join(linecache.getlines(code.co_filename, function.__globals__))
     if not source:
-        raise TypeError(f"the source of {function.__name__} can't be read: a function that runs on a GPU is translated from its "
-                        "source, so it has to stand in a file or a notebook cell")
+        raise TypeError(f"the source of {function.__name__} can't be read: a function that runs on a GPU is translated "
+                        "from its source, so it has to stand in a file or a notebook cell")
     found = [node for node in ast.walk(tree_of(code.co_filename, source))
              if isinstance(node, (ast.Lambda, ast.FunctionDef)) and first_line(node) == code.co_firstlineno
              and arguments(node) == code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]]
@@ -76,8 +76,9 @@ class Typed(ast.NodeTransformer):
 
     def __init__(self, function, kinds, compute):
         self.function, self.kinds, self.compute, self.names = function, dict(kinds), compute, {}
-        self.environment = {**vars(builtins), **function.__globals__,
-                            **dict(zip(function.__code__.co_freevars, [c.cell_contents for c in function.__closure__ or ()]))}
+        closure = [cell.cell_contents for cell in function.__closure__ or ()]
+        enclosed = dict(zip(function.__code__.co_freevars, closure))
+        self.environment = {**vars(builtins), **function.__globals__, **enclosed}
 
     # ---- what an expression is
     def kind(self, node):
@@ -121,7 +122,8 @@ class Typed(ast.NodeTransformer):
     def value(self, node):
         """What an expression of literals comes to."""
         names = {n.id: self.environment[n.id] for n in ast.walk(node) if isinstance(n, ast.Name)}
-        return eval(compile(ast.fix_missing_locations(ast.Expression(node)), "<literals>", "eval"), dict(names, math=math))
+        program = compile(ast.fix_missing_locations(ast.Expression(node)), "<literals>", "eval")
+        return eval(program, dict(names, math=math))
 
     # ---- what becomes of it
     def number(self, node):
@@ -191,12 +193,14 @@ class Typed(ast.NodeTransformer):
         return ast.Call(node.func, [self.visit(a) for a in node.args], node.keywords)
 
     def visit_Assign(self, node):
-        targets = node.targets[0]
-        pairs = zip(targets.elts, node.value.elts) if isinstance(targets, ast.Tuple) and isinstance(node.value, ast.Tuple) \
-            else [(targets, node.value)]
-        values = [self.number(v) if self.kinds.get(getattr(t, "id", None)) == NUMBER else self.visit(v) for t, v in pairs]
-        return ast.Assign(node.targets, ast.Tuple(values, ast.Load()) if isinstance(targets, ast.Tuple) and
-                          isinstance(node.value, ast.Tuple) else values[0])
+        target, value = node.targets[0], node.value
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):          # a, b = x, y
+            values = [self.assigned(t, v) for t, v in zip(target.elts, value.elts)]
+            return ast.Assign(node.targets, ast.Tuple(values, ast.Load()))
+        return ast.Assign(node.targets, self.assigned(target, value))
+
+    def assigned(self, target, value):
+        return self.number(value) if self.kinds.get(getattr(target, "id", None)) == NUMBER else self.visit(value)
 
     def visit_AugAssign(self, node):
         left = ast.Name(node.target.id, ast.Load())
@@ -259,7 +263,8 @@ class Whole(ast.NodeTransformer):
         if isinstance(node.op, ast.Pow):            # numba's power of two integers is a float
             return ast.Call(ast.Name("whole_power", ast.Load()), [node.left, node.right], [])
         if isinstance(node.left, ast.Compare) and isinstance(node.right, ast.Compare):
-            node.left, node.right = (ast.Call(ast.Name("int", ast.Load()), [side], []) for side in (node.left, node.right))
+            sides = node.left, node.right
+            node.left, node.right = (ast.Call(ast.Name("int", ast.Load()), [side], []) for side in sides)
         return node
 
 
@@ -314,10 +319,11 @@ def lift(function, name, places, dtypes, computing, out):
     """The scalar function as a device function of elements and a tuple of numbers.
 
     function   of positional operands and keyword-only parameters
-    places     per argument: "array"; a Python type (a number that comes in the tuple); or ("is", value), set once and for all
+    places     per argument: "array"; a Python type (a number that comes in the tuple); or ("is", value), set once and
+               for all
     dtypes     the dtypes of the operands that are arrays, in order
-    computing  the dtype of the operands that are converted to numbers of one type (the others are conditions), and `out`, the
-               dtype of the result
+    computing  the dtype of the operands that are converted to numbers of one type (the others are conditions), and
+               `out`, the dtype of the result
     """
     return _lift(function, name, tuple(places), tuple(dtypes), np.dtype(computing), np.dtype(out))
 
@@ -357,7 +363,8 @@ def _lift(function, name, places, dtypes, computing, out):
         environment |= {f: forms[compute] for f, forms in ROUNDING.items()}
     else:
         environment["whole_power"] = whole_power
-    return define(f"{name}_element", f"def {name}_element({', '.join([*names, 's'])}):\n{textwrap.indent(text, '    ')}\n",
+    source = f"def {name}_element({', '.join([*names, 's'])}):\n{textwrap.indent(text, '    ')}\n"
+    return define(f"{name}_element", source,
                   {**typed.environment, **environment, **dict(typed.names.values()), "T": compute})
 
 

@@ -1,11 +1,13 @@
 """The one door through which kernels see CUDA: `from .provider import cuda, float32, load4`.
 
-A kernel is one object, lowered per launch: to a GPU by numba.cuda, to PTX for checks, or to the simulator, in plain Python
-or compiled for the CPU. Nothing is decided at import or at definition, and this file knows none of those machines. It
-knows words: what a kernel's source may say. Each machine gives the words its own meaning (`rebind`).
+A kernel is one object, lowered per launch: to a GPU's machine code by numba.cuda, which checks do without a GPU, too,
+or to the simulator, in plain Python or compiled for the CPU. Nothing is decided at import or at definition, and this
+file knows none of those machines. It knows words: what a kernel's source may say. Each machine gives the words its own
+meaning (`rebind`).
 """
 from __future__ import annotations
 
+import functools
 import types
 
 import numpy as np
@@ -21,8 +23,8 @@ class Word:
             setattr(self, member, Word(f"{path}.{member}"))
 
     def __call__(self, *args, **kwargs):
-        raise RuntimeError(f"{self.path} only means something inside a kernel: decorate the function with @cuda.jit (or "
-                           "@cuda.jit(device=True)) and launch it as kernel[blocks, threads](...)")
+        raise RuntimeError(f"{self.path} only means something inside a kernel: decorate the function with @cuda.jit "
+                           "(or @cuda.jit(device=True)) and launch it as kernel[blocks, threads](...)")
 
     def __repr__(self):
         return f"<{self.path}>"
@@ -52,7 +54,8 @@ int8, int16, int32, int64 = map(Type, ("int8", "int16", "int32", "int64"))
 uint8, uint16, uint32, uint64 = map(Type, ("uint8", "uint16", "uint32", "uint64"))
 float16, float32, float64 = map(Type, ("float16", "float32", "float64"))
 boolean = Type("boolean", "bool")
-TYPES = {t.numpy: t for t in (int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64, boolean)}
+TYPES = {t.numpy: t for t in (int8, int16, int32, int64, uint8, uint16, uint32, uint64,
+                              float16, float32, float64, boolean)}
 
 
 def type_of(dtype):
@@ -60,17 +63,18 @@ def type_of(dtype):
     dtype = np.dtype(dtype)
     if dtype not in TYPES:
         if dtype.name != "bfloat16":
-            raise TypeError(f"kernels compute with {', '.join(t.name for t in TYPES.values())} and bfloat16, not {dtype}")
+            known = ", ".join(t.name for t in TYPES.values())
+            raise TypeError(f"kernels compute with {known} and bfloat16, not {dtype}")
         TYPES[dtype] = Type("bfloat16", dtype)      # only a numpy that ml_dtypes has taught knows it
     return TYPES[dtype]
 
 
 class Intrinsic:
-    """Something a kernel can call that has no body in Python alone: a 16-byte load, a tensor core, a libdevice function.
+    """What a kernel can call although it has no body in Python alone: a 16-byte load, a function of libdevice.
 
     python     a function that does the same with numpy scalars and arrays (the simulator; it is also the specification)
     compiled   None: numba compiles `python` for the CPU. Or a function that numba can compile
-    gpu        () -> what numba.cuda shall call in its place; asked when a GPU program is made, so numba is imported then
+    gpu        () -> what numba.cuda shall call in its place; asked when a GPU program is made: numba is imported then
     """
 
     def __init__(self, name, python, gpu, compiled=None):
@@ -101,8 +105,8 @@ class DeviceFunction:
 class Kernel:
     """A kernel: `kernel[blocks, threads](arrays and numbers)`.
 
-    It keeps the Python function and its options (`launch_bounds=`, `max_registers=`: for GPUs). What the machines make of it
-    they keep in `made`, under a key of their own.
+    It keeps the Python function and its options (`launch_bounds=`, `max_registers=`: for GPUs). What the machines make
+    of it they keep in `made`, under a key of their own.
     """
 
     def __init__(self, py_func, **options):
@@ -110,13 +114,14 @@ class Kernel:
         self.__name__, self.__doc__, self.__module__ = py_func.__name__, py_func.__doc__, py_func.__module__
 
     def __getitem__(self, configuration):
-        """`kernel[grid, block]` or `kernel[grid, block, stream, shared_bytes]`: the stream is always the one there is."""
+        """`kernel[grid, block]` or `kernel[grid, block, stream, shared_bytes]`; there is only one stream."""
         if not isinstance(configuration, tuple) or not 2 <= len(configuration) <= 4:
-            raise ValueError(f"launch {self.__name__} as {self.__name__}[blocks, threads](...), or with a stream and the bytes of "
-                             f"dynamic shared memory: {self.__name__}[blocks, threads, 0, bytes](...)")
+            name = self.__name__
+            raise ValueError(f"launch {name} as {name}[blocks, threads](...), or with a stream and the bytes of "
+                             f"dynamic shared memory: {name}[blocks, threads, 0, bytes](...)")
         grid, block, _, shared = (*configuration, 0, 0)[:4]
         grid, block = three(grid), three(block)
-        return lambda *args: launch(self, grid, block, shared, args)
+        return lambda *args: launcher()(self, grid, block, shared, args)
 
     def __call__(self, *args):
         raise ValueError(f"a kernel needs to know how many threads: {self.__name__}[blocks, threads](...)")
@@ -141,11 +146,11 @@ def three(size):
     return sizes + (1,) * (3 - len(sizes))
 
 
-def launch(kernel, grid, block, shared, args):
-    """launch.launch, which takes this name when it is first called."""
-    global launch
+@functools.cache
+def launcher():
+    """The function launch.launch; its file imports this one, so it can only be looked up at the first launch."""
     from .launch import launch
-    return launch(kernel, grid, block, shared, args)
+    return launch
 
 
 def jit(function=None, *, device=False, **options):
@@ -153,8 +158,8 @@ def jit(function=None, *, device=False, **options):
     if function is None:
         return lambda f: jit(f, device=device, **options)
     if not isinstance(function, types.FunctionType):
-        raise TypeError(f"cuda.jit takes a Python function, not {function!r}. Signatures are not needed: a kernel is compiled "
-                        "for the arguments of each launch")
+        raise TypeError(f"cuda.jit takes a Python function, not {function!r}. Signatures are not needed: a kernel is "
+                        "compiled for the arguments of each launch")
     return DeviceFunction(function, **options) if device else Kernel(function, **options)
 
 
@@ -162,9 +167,11 @@ MEMBERS = {
     "threadIdx": "xyz", "blockIdx": "xyz", "blockDim": "xyz", "gridDim": "xyz", "shared": ["array"], "local": ["array"],
     "const": ["array_like"], "atomic": ["add", "sub", "max", "min", "exch", "cas", "and_", "or_", "xor", "inc", "dec",
                                         "compare_and_swap"]}
-NAMES = ("grid", "gridsize", "laneid", "warpsize", "syncthreads", "syncthreads_count", "syncthreads_and", "syncthreads_or",
-         "syncwarp", "shfl_sync", "shfl_up_sync", "shfl_down_sync", "shfl_xor_sync", "any_sync", "all_sync", "ballot_sync",
-         "activemask", "threadfence", "threadfence_block", "threadfence_system", "popc", "ffs", "clz", "brev", "fma", "selp")
+NAMES = ("grid", "gridsize", "laneid", "warpsize",
+         "syncthreads", "syncthreads_count", "syncthreads_and", "syncthreads_or", "syncwarp",
+         "shfl_sync", "shfl_up_sync", "shfl_down_sync", "shfl_xor_sync",
+         "any_sync", "all_sync", "ballot_sync", "activemask", "threadfence", "threadfence_block", "threadfence_system",
+         "popc", "ffs", "clz", "brev", "fma", "selp")
 
 
 class Provider:
@@ -182,7 +189,8 @@ class Provider:
         if name in ("to_device", "device_array", "synchronize", "is_available"):
             from . import launch
             return getattr(launch, name)
-        raise AttributeError(f"cuda.{name} is not among the words that kernels may use here: {', '.join([*MEMBERS, *NAMES])}")
+        words = ", ".join([*MEMBERS, *NAMES])
+        raise AttributeError(f"cuda.{name} is not among the words that kernels may use here: {words}")
 
     def __repr__(self):
         return "<cuda, as kernels see it>"

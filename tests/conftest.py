@@ -21,6 +21,28 @@ def device(request):
         yield request.param
 
 
+@pytest.fixture
+def cuda(request):
+    """A CUDA device. On the simulator in Python, which needs no compiling, save for slow tests."""
+    import tinygrad_edu as te
+    if te.cuda.is_available():
+        yield
+        return
+    slow = request.node.get_closest_marker("slow")
+    with te.cuda.simulator(os.environ.get("TINYGRAD_EDU_SIM", "auto" if slow else "python")):
+        yield
+
+
+@pytest.fixture
+def no_detours(monkeypatch):
+    """An op without a kernel of its own is an error."""
+    from tinygrad_edu.core import op
+
+    def refuse(cls, backend, arrays, params):
+        raise AssertionError(f"{cls.__name__} has no kernel and took the detour through numpy")
+    monkeypatch.setattr(op, "detour", refuse)
+
+
 @pytest.fixture(scope="session")
 def real_torch():
     """torch itself, on one thread; a test that asks for it is skipped where it is not installed."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 import copy
 import gc
 import io
-import itertools
 import math
-import os
 import pickle
 import warnings
 
@@ -15,34 +13,16 @@ import pytest
 
 import tinygrad_edu as torch
 from tinygrad_edu import nn, optim
-from tinygrad_edu.core import op
 from tinygrad_edu.nn import functional as F
 from tinygrad_edu.utils.data import DataLoader, TensorDataset
 
 
-@pytest.fixture(autouse=True)
-def cuda():
-    """Every test here has a CUDA device."""
-    if torch.cuda.is_available():
-        yield
-        return
-    with torch.cuda.simulator(os.environ.get("TINYGRAD_EDU_SIM", "python")):
-        yield
-
-
 @pytest.fixture
-def no_detours(monkeypatch):
-    """An op without a kernel of its own is an error."""
-    def refuse(cls, backend, arrays, params):
-        raise AssertionError(f"{cls.__name__} has no kernel and took the detour through numpy")
-    monkeypatch.setattr(op, "detour", refuse)
-
-
-@pytest.fixture
-def x():
+def x(cuda):
     return torch.tensor([[1.0, 2.0], [3.0, 4.0]], device="cuda")
 
 
+pytestmark = pytest.mark.usefixtures("cuda")
 CUDA = torch.device("cuda", 0)
 MIXED = "^Expected all tensors to be on the same device, but found at least two devices"
 TO_NUMPY = ("^can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu\\(\\) to copy the tensor to host memory "

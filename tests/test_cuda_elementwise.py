@@ -1,4 +1,4 @@
-"""Elementwise ops on CUDA: every op's kernel against its CPU program on values that hurt, in every back end of the simulator.
+"""Elementwise ops on CUDA: every op's kernel against its CPU program on values that hurt, in both back ends.
 
 And the ways through memory: 16 bytes at a time, strided, broadcast, with 64-bit indices.
 """
@@ -104,8 +104,8 @@ def test_four_at_a_time(machine, operands, n):
     hosts = [numbers(n) + k for k in range(operands)]
     arrays = [array.from_numpy(machine, h) for h in hosts]
     out = array.full(machine, (n + 4,), 7, np.float32)
-    scalar = elementwise.lift(total[operands], "total", ["array"] * operands, [np.dtype("f4")] * operands, np.dtype("f4"),
-                              np.dtype("f4"))
+    f4 = np.dtype("f4")
+    scalar = elementwise.lift(total[operands], "total", ["array"] * operands, [f4] * operands, f4, f4)
     kernel = jit(elementwise.VECTOR[operands](scalar))
     if n:
         kernel[array.ceil_div(n, 128), 32](*arrays, out, n, ())
@@ -139,8 +139,11 @@ def test_indices_of_64_bits(machine, monkeypatch):
     assert (add(machine, array.from_numpy(machine, base).permute((1, 0))).numpy() == base.T + 1).all()
 
 
-@pytest.mark.parametrize("source", ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"])
-@pytest.mark.parametrize("target", ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"])
+TYPES = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"]
+
+
+@pytest.mark.parametrize("source", TYPES)
+@pytest.mark.parametrize("target", TYPES)
 def test_casts_are_those_of_numpy(source, target):
     """So are the wrapping of integers, truncation and what is true; what C leaves open is left out."""
     host = np.array([0, 1, -1, 2.75, -2.75, 100, 127, 0.25], np.float64).astype(source)

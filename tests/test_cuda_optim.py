@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as torch
-from tests.test_cuda import cuda, no_detours, saved  # noqa: F401  (fixtures)
+from tests.test_cuda import saved
 from tinygrad_edu import nn, optim
+
+pytestmark = pytest.mark.usefixtures("cuda")
 
 
 def trajectory(device, kind, dtype=torch.float32, steps=6, **options):

@@ -19,30 +19,10 @@ from hypothesis import given
 import tinygrad_edu as torch
 from tests import test_programs
 from tinygrad_edu import nn, optim
-from tinygrad_edu.core import op
 from tinygrad_edu.nn import functional as F
 
 T_C = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0]
 T_U = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4]
-
-
-@pytest.fixture
-def cuda(request):
-    """A CUDA device: small launches in Python, and for what is slow compiled."""
-    if torch.cuda.is_available():
-        yield
-        return
-    slow = request.node.get_closest_marker("slow")
-    with torch.cuda.simulator(os.environ.get("TINYGRAD_EDU_SIM", "auto" if slow else "python")):
-        yield
-
-
-@pytest.fixture
-def no_detours(monkeypatch):
-    """An op without a kernel of its own is an error."""
-    def refuse(cls, backend, arrays, params):
-        raise AssertionError(f"{cls.__name__} has no kernel and took the detour through numpy")
-    monkeypatch.setattr(op, "detour", refuse)
 
 
 def same(there, here, rtol=2e-5):
@@ -346,7 +326,7 @@ def text_and_numbers(printed):
 
 
 def check_tour(folder, most, blocked=(), networks=2e-4, **environment):
-    """The same text and, as they have four digits, the same numbers; `networks`: how close in the last steps."""
+    """The same text and the same numbers, which have four digits; `networks`: how close in the last steps."""
     here = tour_on("cpu", folder, most, **environment)
     there = tour_on("cuda", folder, most, blocked, **environment)
     assert here.returncode == 0 and there.returncode == 0, there.stderr
@@ -368,7 +348,7 @@ def test_the_tour_on_cuda_with_numpy_alone(tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_tour_on_cuda(tmp_path):
-    """After 1,000 epochs the networks have made more of a rounding: on the CPU alone, one in the last place of one weight
+    """After 1,000 epochs networks have made more of a rounding: on the CPU alone, one in the last place of one weight
     moves their validation loss by 0.6%."""
     check_tour(tmp_path, 1000, networks=2e-2, TINYGRAD_EDU_CUDA="simulator")
 

@@ -31,7 +31,8 @@ class Machine(launch.Simulator):
         return super().make(kernel, args)
 
 
-MACHINES = [("check", False), ("reverse", False), ("check", True), ("reverse", True)]
+MACHINES = [("check", False), ("reverse", True), pytest.param(("compiled", False), marks=pytest.mark.slow),
+            pytest.param(("compiled", True), marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=MACHINES, ids=lambda p: f"{p[0]}{'-as-gpu' * p[1]}")

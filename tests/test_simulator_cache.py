@@ -4,11 +4,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 import time
 
+import numpy as np
 import pytest
 
-from tinygrad_edu.kernels.simulator import cache
+from tinygrad_edu.kernels.simulator import cache, compiled, program
 
 NAME = cache.key("a kernel", "float32[1C]")
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as Unix has them")
@@ -180,7 +182,7 @@ WRITER = """
 import sys
 from tinygrad_edu.kernels.simulator import cache
 cache.LIMIT, cache.OFTEN = 40000, 3
-for turn in range(60):
+for turn in range(25):
     for k in range(5):
         name, content = cache.key(str(k)), bytes([k]) * 5000
         found = cache.load(name)
@@ -197,3 +199,104 @@ def test_processes_do_not_disturb_each_other(place):
         out, err = process.communicate()
         assert out == "fine\n", err
     assert sorted(os.listdir(place)) == sorted(entry(place, cache.key(str(k))).name for k in range(5))
+
+
+# ---- what the compiled back end keeps there
+PROCESS = """
+import sys
+import numpy as np
+sys.path.insert(0, {folder!r})
+from a_kernel import half
+from tinygrad_edu.kernels.simulator import program
+a = np.ones(64)
+program(half).compiled((a,))((2, 1, 1), (32, 1, 1), 0, [a])
+assert (a == {want}).all(), a
+print("numba" in sys.modules)
+"""
+KERNEL = """
+from tinygrad_edu.kernels.provider import cuda
+def f(x): return x / {number}
+def half(a):
+    i = cuda.grid(1)
+    a[i] = f(a[i])
+"""
+
+
+def double(x, k=2):
+    return x * k
+
+
+def negative(x):
+    return -x
+
+
+def kernel_of(f, rate):
+    def kernel(a):
+        a[0] = f(a[0]) * rate
+    return kernel
+
+
+def in_a_process(folder, want, **environment):
+    text = textwrap.dedent(PROCESS).format(folder=str(folder), want=want)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip() == "True"            # has numba been imported?
+
+
+def test_the_next_process_needs_no_numba(tmp_path):
+    pytest.importorskip("numba", reason="the first process compiles")
+    keep = dict(TINYGRAD_EDU_CACHE=str(tmp_path / "cache"))
+    (tmp_path / "a_kernel.py").write_text(KERNEL.format(number=2))
+    assert in_a_process(tmp_path, 0.5, **keep)
+    assert not in_a_process(tmp_path, 0.5, **keep)
+
+
+def test_when_a_kernel_is_compiled_again(tmp_path, monkeypatch):
+    pytest.importorskip("numba", reason="it compiles")
+    from tinygrad_edu.kernels.simulator import native
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / "cache"))
+    real, times = native.compile_unit, []
+    monkeypatch.setattr(native, "compile_unit", lambda *args: (times.append(args), real(*args))[1])
+
+    def launch(f, rate, *options, forget=True):
+        if forget:
+            monkeypatch.setattr(compiled, "_machines", {})
+        a = np.ones(1)
+        run = program(kernel_of(f, rate)).compiled((a,), **dict.fromkeys(options, True))
+        run((1, 1, 1), (1, 1, 1), 0, [a])
+        return a[0], len(times)
+    assert launch(double, 0.5) == (1, 1)
+    assert launch(double, 0.5) == (1, 1), "from the disk"
+    assert launch(negative, 0.5) == (-0.5, 2), "another helper"
+    assert launch(double, 0.25) == (0.5, 3), "another constant"
+    assert launch(double, 0.5, "boundscheck") == (1, 4)
+    assert launch(double, 0.5, "reverse") == (1, 5)
+    assert launch(double, 0.5, forget=False) == (1, 5)
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:-10])
+    assert launch(double, 0.5) == (1, 6), "damaged"
+    assert launch(double, 0.5) == (1, 6)
+    monkeypatch.setattr(compiled, "surroundings", lambda: "another CPU")
+    assert launch(double, 0.5) == (1, 7)
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", "")
+    assert launch(double, 0.5) == (1, 8)
+
+
+def test_without_numba_there_is_an_importerror(tmp_path):
+    text = textwrap.dedent("""
+        import sys
+        sys.modules["numba"] = None
+        import numpy as np
+        from tinygrad_edu.kernels.simulator import program
+        sys.path.insert(0, {folder!r})
+        from a_kernel import half
+        try:
+            program(half).compiled((np.ones(3),))
+        except ImportError as error:
+            assert "pip install numba" in str(error), error
+            print("told")
+    """).format(folder=str(tmp_path))
+    (tmp_path / "a_kernel.py").write_text(KERNEL.format(number=2))
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
+    assert done.stdout == "told\n", done.stderr

@@ -203,8 +203,8 @@ def test_shuffles():
     fails(across_the_branch, 1, 32, ones(32), check=False, at="a[t] =", says="takes no part")
     fails(past_the_block, 1, 20, ones(20), says=r"takes no part")
     fails(full_mask_in_a_branch, 1, 32, ones(32), at="a[t] =",
-          says=r"thread \(0, 0, 0\) .*shfl_xor_sync: the mask 0xffffffff names lane 16, thread \(16, 0, 0\), which does "
-               "not come here")
+          says=r"thread \(0, 0, 0\) .*shfl_xor_sync: the mask 0xffffffff names lane 16, thread \(16, 0, 0\), which "
+               "does not come here")
     fails(mask_without_the_caller, 1, 32, ones(32), at="a[t] =",
           says=r"any_sync: lane 8 calls it, but is not in the mask 0x000000ff")
     run(full_mask_in_a_branch, 1, 16, ones(16))     # lanes that don't exist may be named
@@ -406,6 +406,18 @@ def much_shared(a):
 def some_shared(a):
     s = cuda.shared.array(0, float32)
     s[0] = 1
+
+
+def test_the_compiled_back_end_refuses_the_same_launches():
+    pytest.importorskip("numba")
+    launch = program(nothing).compiled([ones(1)])
+    launch((1, 1, 1), (1024, 1, 1), 0, [ones(1)])
+    for grid, block, says in (((1, 1, 1), (1025, 1, 1), "1024"), ((1, 0, 1), (1, 1, 1), "empty"),
+                              ((1, 1, 1), (1, 1, 65), "deep")):
+        with pytest.raises(KernelError, match=says):
+            launch(grid, block, 0, [ones(1)])
+    with pytest.raises(KernelError, match="49152 bytes of shared memory"):
+        launch((1, 1, 1), (1, 1, 1), 49153, [ones(1)])
 
 
 @pytest.mark.parametrize("check", [False, True])

@@ -1,18 +1,16 @@
-"""The simulator's compiled back end against numpy and the back end in Python, and what it leaves on the disk."""
+"""The simulator's compiled back end against numpy and against the back end in Python."""
 from __future__ import annotations
 
 import math
 import os
-import subprocess
-import sys
-import textwrap
+from math import fmod
 
 import numpy as np
 import pytest
 
 from tests import simulator_cases
 from tests.random_kernels import Case
-from tinygrad_edu.kernels.provider import Intrinsic, cuda, float16, float32, int32
+from tinygrad_edu.kernels.provider import Intrinsic, cuda, float32, int32
 from tinygrad_edu.kernels.simulator import KernelError, Unsupported, compiled, program
 from tinygrad_edu.kernels.simulator.unit import Unit, axes_of
 from tinygrad_edu.kernels.vector import load4, store4
@@ -103,7 +101,8 @@ def votes(a, o):
     if t >= 40:
         return
     cuda.syncthreads()
-    o[t, 3] = cuda.shfl_xor_sync(FULL, t, 3) if t < 32 else 7
+    if t < 32:
+        o[t, 3] = cuda.shfl_xor_sync(FULL, t, 3)
 
 
 def everything_kept(a, table, o):
@@ -144,24 +143,9 @@ def test_shuffles_and_dynamic_shared_memory():
 
 def test_votes_and_early_return():
     a, o, want = random(64), np.zeros((64, 4)), np.zeros((64, 4))
-    kernel = votes_in_branches(votes)
-    run(kernel, 1, 64, a, o)
-    in_python(kernel, 1, 64, a, want)
+    run(votes, 1, 64, a, o)
+    in_python(votes, 1, 64, a, want)
     assert (o == want).all() and o[:, 2].min() == (a > 0).sum() and o[1, 3] == 2
-
-
-def votes_in_branches(kernel):
-    def same(a, o):
-        t = cuda.threadIdx.x
-        o[t, 0] = cuda.ballot_sync(FULL, a[t] > 0) & 0xff
-        o[t, 1] = cuda.any_sync(FULL, a[t] > 2)
-        o[t, 2] = cuda.syncthreads_count(a[t] > 0)
-        if t >= 40:
-            return
-        cuda.syncthreads()
-        if t < 32:
-            o[t, 3] = cuda.shfl_xor_sync(FULL, t, 3)
-    return same
 
 
 def test_what_waits_may_be_anything():
@@ -238,65 +222,6 @@ def test_kinds_name_what_code_depends_on():
 
 
 # ---- numbers
-def halves(a, o):
-    s = cuda.shared.array(8, float16)
-    t = cuda.threadIdx.x
-    s[t] = a[t] * 1.0009765625
-    cuda.syncthreads()
-    o[t] = s[7 - t] + float16(0.1)
-
-
-def test_halves_are_rounded_when_stored():
-    a, o = np.linspace(-3, 3, 8).astype(np.float16), np.zeros(8, np.float16)
-    run(halves, 1, 8, a, o)
-    stored = (a.astype(float) * 1.0009765625).astype(np.float16)
-    assert (o == (stored[::-1].astype(f4) + f4(np.float16(0.1))).astype(np.float16)).all()
-
-
-def convert(a, o):
-    i = cuda.grid(1)
-    if i < o.size:
-        o[i] = a[i]
-
-
-def hard_to_round():
-    """Floats around all 16-bit ones: those themselves, those halfway, the next ones; and any bits."""
-    with np.errstate(all="ignore"):
-        every = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(float)
-        halfway = (every[:-1] + every[1:]) / 2
-        values = [every, halfway, np.nextafter(halfway, math.inf), np.nextafter(halfway, -math.inf),
-                  rng.integers(0, 1 << 63, 10000).view(float), np.exp2(rng.uniform(-30, 20, 10000))]
-    return np.concatenate([*values, [math.inf, -math.inf, math.nan, -0.0, 65519.99, 65520.0]])
-
-
-@pytest.mark.parametrize("source", [np.float64, np.float32])
-def test_every_rounding_to_float16(source):
-    with np.errstate(all="ignore"):
-        a = hard_to_round().astype(source)
-        want = a.astype(np.float16)
-    o = np.zeros(a.size, np.float16)
-    run(convert, -(-a.size // 256), 256, a, o)
-    number = ~np.isnan(a)
-    assert (o.view(np.uint16) == want.view(np.uint16))[number].all() and np.isnan(o[~number]).all()
-
-
-def test_every_float16_and_bfloat16_is_read():
-    types = [np.float16]
-    try:
-        import ml_dtypes
-        types.append(ml_dtypes.bfloat16)
-    except ImportError:
-        pass
-    for dtype in types:
-        a, o = np.arange(1 << 16, dtype=np.uint16).view(dtype), np.zeros(1 << 16, f4)
-        run(convert, 256, 256, a, o)
-        np.testing.assert_array_equal(o, a.astype(f4))
-        back = np.zeros_like(a)
-        run(convert, 256, 256, o, back)
-        number = ~np.isnan(o)
-        assert (back.view(np.uint16) == a.view(np.uint16))[number].all() and np.isnan(back.astype(f4)[~number]).all()
-
-
 def arithmetic(a, i, o):
     o[0] = a[0] / a[1]
     o[1] = math.log(a[1])
@@ -308,13 +233,14 @@ def arithmetic(a, i, o):
     o[7] = min(a[2], a[0], a[1])
     o[8] = int32(i[0] * 1000000000)
     o[9] = i[0] / i[1]
+    o[10] = math.fmod(-a[0] * 7, 3) + fmod(a[0] * 7, a[0] * 2)
 
 
 def test_a_gpus_numbers():
-    a, i, o = np.array([1, 0, math.nan], f4), np.array([7, 0], np.int32), np.zeros(10)
+    a, i, o = np.array([1, 0, math.nan], f4), np.array([7, 0], np.int32), np.zeros(11)
     run(arithmetic, 1, 1, a, i, o)
     wrapped = (7 * 10 ** 9 + 2 ** 31) % 2 ** 32 - 2 ** 31
-    np.testing.assert_array_equal(o, [math.inf, -math.inf, math.nan, 0, 0, 1, 1, 0, wrapped, math.inf])
+    np.testing.assert_array_equal(o, [math.inf, -math.inf, math.nan, 0, 0, 1, 1, 0, wrapped, math.inf, 0])
 
 
 @pytest.mark.parametrize("cases", [simulator_cases.expressions, simulator_cases.statements])
@@ -396,6 +322,27 @@ def test_what_a_text_cannot_hold():
         program(kernel).compiled((TABLE,))
 
 
+def simple(f, rate):
+    def kernel(a):
+        a[0] = f(a[0]) * rate
+    return kernel
+
+
+def ordered(a, o):
+    o[0] = cuda.atomic.add(a, 0, 1) * 10 + first_negative(a, a.size)
+    o[1] = first_negative(a, 2) * 100 + cuda.atomic.exch(a, 1, -1) + a[1]
+    o[2] = load4(a, 0)[1] + cuda.atomic.add(a, 1, -5) * load4(a, 0)[1]
+    if not first_negative(a, 4) and cuda.atomic.add(a, 2, 7) < 0:
+        o[3] = 1
+
+
+def test_calls_stay_in_order():
+    got, want = [np.array([-1, 5, 6, 7.0]), np.zeros(4)], [np.array([-1, 5, 6, 7.0]), np.zeros(4)]
+    run(ordered, 1, 1, *got)
+    in_python(ordered, 1, 1, *want)
+    assert [list(x) for x in got] == [list(x) for x in want] == [[0, -6, 6, 7], [-11, -96, 5, 0]]
+
+
 def test_recursion_is_refused():
     with pytest.raises(Unsupported, match=HERE + "in recursive: it calls itself"):
         program(simple(recursive, 1.0)).compiled((TABLE,))
@@ -454,98 +401,6 @@ def test_barriers_and_shuffles_that_some_threads_miss():
         run(diverges, (1, 2), 8, np.zeros(8))
     with pytest.raises(KernelError, match=HERE + r"absent: block .*: thread \(4, 0, 0\) reads .* thread \(5, 0, 0\)"):
         run(absent, 1, 8, np.zeros(8))
-
-
-# ---- on the disk
-PROCESS = """
-import sys
-import numpy as np
-sys.path.insert(0, {folder!r})
-from a_kernel import half
-from tinygrad_edu.kernels.simulator import program
-a = np.ones(64)
-program(half).compiled((a,))((2, 1, 1), (32, 1, 1), 0, [a])
-assert (a == {want}).all(), a
-print("numba" in sys.modules)
-"""
-KERNEL = """
-from tinygrad_edu.kernels.provider import cuda
-def f(x): return x / {number}
-def half(a):
-    i = cuda.grid(1)
-    a[i] = f(a[i])
-"""
-
-
-def in_a_process(folder, want, **environment):
-    text = textwrap.dedent(PROCESS).format(folder=str(folder), want=want)
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=os.environ | environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip() == "True"            # has numba been imported?
-
-
-def test_the_next_process_needs_no_numba(tmp_path):
-    keep = dict(TINYGRAD_EDU_CACHE=str(tmp_path / "cache"))
-    (tmp_path / "a_kernel.py").write_text(KERNEL.format(number=2))
-    assert in_a_process(tmp_path, 0.5, **keep)
-    assert not in_a_process(tmp_path, 0.5, **keep)
-
-
-def test_when_a_kernel_is_compiled_again(tmp_path, monkeypatch):
-    from tinygrad_edu.kernels.simulator import native
-    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path))
-    real, times = native.compile_unit, []
-    monkeypatch.setattr(native, "compile_unit", lambda *args: (times.append(args), real(*args))[1])
-
-    def launch(f, rate, *options, forget=True):
-        if forget:
-            monkeypatch.setattr(compiled, "_machines", {})
-        a = np.ones(1, f4)
-        run(simple(f, rate), 1, 1, a, **dict.fromkeys(options, True))
-        return a[0], len(times)
-    assert launch(scale, 0.5) == (1, 1)
-    assert launch(scale, 0.5) == (1, 1), "from the disk"
-    assert launch(root, 0.5) == (0.5, 2), "another helper"
-    assert launch(scale, 0.25) == (0.5, 3), "another constant"
-    assert launch(scale, 0.5, "boundscheck") == (1, 4)
-    assert launch(scale, 0.5, "reverse") == (1, 5)
-    assert launch(scale, 0.5, forget=False) == (1, 5)
-    for entry in tmp_path.iterdir():
-        entry.write_bytes(entry.read_bytes()[:-10])
-    assert launch(scale, 0.5) == (1, 6), "damaged"
-    assert launch(scale, 0.5) == (1, 6)
-    monkeypatch.setattr(compiled, "surroundings", lambda: "another CPU")
-    assert launch(scale, 0.5) == (1, 7)
-    monkeypatch.setenv("TINYGRAD_EDU_CACHE", "")
-    assert launch(scale, 0.5) == (1, 8)
-
-
-def simple(f, rate):
-    def kernel(a):
-        a[0] = f(a[0]) * rate
-    return kernel
-
-
-def test_without_numba_there_is_an_importerror(tmp_path):
-    text = textwrap.dedent("""
-        import sys
-        sys.modules["numba"] = None
-        import numpy as np
-        from tests.test_simulator_cache import cache
-        from tinygrad_edu.kernels.provider import cuda
-        from tinygrad_edu.kernels.simulator import program
-        from tinygrad_edu.kernels.vector import load
-        sys.path.insert(0, {folder!r})
-        from a_kernel import half
-        try:
-            program(half).compiled((np.ones(3),))
-        except ImportError as error:
-            assert "pip install numba" in str(error), error
-            print("told")
-    """).format(folder=str(tmp_path))
-    (tmp_path / "a_kernel.py").write_text(KERNEL.format(number=2))
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
-    assert done.stdout == "told\n", done.stderr
 
 
 # ---- random kernels, to the last bit

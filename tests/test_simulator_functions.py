@@ -206,6 +206,42 @@ def test_bit_words(launch):
     assert o.tolist() == [[0, 0, 32, 0, 20, 1], [1, 1, 31, 2 ** 31, 20, 3], [2, 2, 29, 0x60000000, 10, 13]]
 
 
+def test_complex_numbers_are_refused():
+    with pytest.raises(TypeError, match="not complex64"):
+        program(every_dtype).python()(
+            (1, 1, 1), (1, 1, 1), 0, [np.zeros(1, np.complex64), np.zeros(1, np.complex64), 1]
+        )
+
+
+def annotated(x):
+    y: float = 0
+    for _ in range(3):
+        y += x
+    return y
+
+
+def sizes(a, o):
+    rows, columns = a.shape
+    s = cuda.shared.array(1, float64)
+    t = cuda.threadIdx.x
+    total = 0.0
+    for i in range(rows):                           # the same for all threads, so a barrier may stand inside
+        for j in range(columns):
+            if t == 0:
+                s[0] = annotated(a[i, j])
+            cuda.syncthreads()
+            total += s[0]
+            cuda.syncthreads()
+    o[t] = total
+
+
+def test_sizes_are_the_same_for_all_threads(launch):
+    a, o = rand(3, 2), np.zeros(4)
+    launch(sizes, 1, 4, a, o)
+    np.testing.assert_allclose(o, 3 * a.astype("f8").sum(), rtol=1e-12)
+    assert not program(sizes).masks
+
+
 def unusual(a, o, n):
     t = cuda.threadIdx.x
     x: int = n

@@ -186,9 +186,9 @@ def use_simulator():
 def simulator(mode="auto"):
     """`with cuda.simulator(mode="check"):` kernels run on the simulator, in this mode.
 
-    mode   "python": as plain Python loops. "check": so, and with every check (races, bounds, barriers, memory that nobody
-           wrote). "compiled": compiled by numba for the CPU. "auto": the first and small launches in Python, hot ones
-           compiled. TINYGRAD_EDU_SIM sets it for a whole program
+    mode   "python": as plain Python loops. "check": so, and with every check (races, bounds, barriers, memory that
+           nobody wrote). "compiled": compiled by numba for the CPU. "auto": the first and small launches in Python,
+           hot ones compiled. TINYGRAD_EDU_SIM sets it for a whole program
     """
     before = backends._backends.get("cuda")
     cuda = _cuda()

@@ -61,8 +61,8 @@ def _numba_error():
 
 def _cache():
     """The folder of compiled kernels, or None where there is no place for one."""
-    from .kernels.simulator import cache
-    place = cache.folder()
+    from .backends.cuda import kernels
+    place = kernels("simulator.cache").folder()
     return None if place is None else str(place)
 
 

@@ -1,6 +1,6 @@
 """The simulator: CUDA kernels on a CPU, from the same source, by loop fission.
 
-It knows no engine and no launch configuration's origin. A block of threads becomes ordinary loops over threads, cut
+It knows no engine, and no kernel of ours. A block of threads becomes ordinary loops over threads, cut
 wherever threads meet: everything before a barrier for all threads, then everything after it. The steps, a file each, in
 the order of reading:
 
@@ -10,8 +10,9 @@ the order of reading:
     cut       regions without meeting points -> loops over threads
     program   the steps in order, and what they hand to the back ends
     words     what shuffles, votes and atomics do
-    kinds, meaning, python, checks      the back end in Python: starts at once, needs numpy alone, checks everything
-    types, compiled, cache              the back end compiled by numba for the CPU: about a thousand times faster
+    meaning, kinds, rewrite, python     the back end in Python: starts at once, needs numpy alone ...
+    checks, watch                       ... and checks everything
+    unit, types, native, compiled, cache    the back end compiled by numba for the CPU: a thousand times faster
 
     program(kernel.py_func).source      the loops, to be read
 """

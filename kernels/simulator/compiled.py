@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from . import cache
-from .checks import KernelError
+from .checks import KernelError, check_launch
 from .unit import Unit, axes_of
 from .words import ABSENT, DIVERGED
 
@@ -56,15 +56,20 @@ def is_table(kind):
     return isinstance(kind, tuple) and not is_array(kind) and len(set(kind)) == 1 and is_array(kind[0])
 
 
+def letter(dtype):
+    """What sort of number a dtype is: b, i, u or f."""
+    return "f" if dtype.name == "bfloat16" else dtype.kind
+
+
 def checked(kind, name, where):
     """Refuse what numba's machine code could not be given."""
     if is_array(kind):
-        if kind[0].name != "bfloat16" and kind[0].kind not in "biufc" or not kind[0].isnative:
+        if letter(kind[0]) not in "biuf" or not kind[0].isnative:
             raise TypeError(f"{where}: argument {name} is an array of {kind[0]}; kernels compute with numbers")
     elif isinstance(kind, tuple):
         for part in kind:
             checked(part, name, where)
-    elif not (kind in (int, float, bool) or issubclass(kind, np.generic) and np.dtype(kind).kind in "biuf"):
+    elif not (kind in (int, float, bool) or issubclass(kind, np.generic) and letter(np.dtype(kind)) in "biuf"):
         raise TypeError(f"{where}: argument {name} is a {kind.__name__}; kernels take arrays, numbers, tuples of them")
 
 
@@ -181,7 +186,14 @@ def launcher(program, what, boundscheck, reverse, axes):
     formats, values, before = [], [], []
     for number, kind in enumerate(what):
         packing(kind, f"a{number}", formats, values, before)
+    allowed = set()
+
+    def check(*launch):
+        """A GPU would refuse some launches; those it takes are remembered."""
+        check_launch(program, *launch)
+        allowed.add(launch)
     lines = ["def run(grid, block, shared_bytes, args):",
+             " if (grid, block, shared_bytes) not in allowed: check(grid, block, shared_bytes)",
              " x, y, z = block",
              f" if {('y > 1 or z > 1', 'z > 1', 'False')[axes - 1]}: return general(grid, block, shared_bytes, args)",
              f" {''.join([f'a{n}, ' for n in range(len(what))])}= args" if what else " pass",
@@ -191,7 +203,7 @@ def launcher(program, what, boundscheck, reverse, axes):
              " if status: failed(status, scratch, block)"]
     names = {"empty": np.empty, "uint8": np.uint8, "entry": made.entry, "machine": made, "addresses": addresses,
              "pack": struct.Struct("=8q" + "".join(formats)).pack, "failed": functools.partial(failed, program),
-             "general": general}
+             "general": general, "allowed": allowed, "check": check}
     exec("\n".join(lines), names)
     return names["run"]
 
@@ -209,8 +221,7 @@ def packing(kind, name, formats, values, before):
         for k, part in enumerate(kind):
             packing(part, f"{name}[{k}]", formats, values, before)
     else:
-        letter = np.dtype(kind).kind
-        formats.append({"b": "?7x", "f": "d", "u": "Q", "i": "q"}[letter])
+        formats.append({"b": "?7x", "f": "d", "u": "Q", "i": "q"}[letter(np.dtype(kind))])
         values.append(name)
 
 

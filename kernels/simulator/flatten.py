@@ -70,6 +70,11 @@ class Flatten(ast.NodeTransformer):
                 for target, value in zip(s.targets[0].elts, s.value.elts):
                     self.statement(ast.copy_location(ast.Assign([target], value), s), out)
                 return
+            if self.is_shape(s):                    # m, n = a.shape
+                for k, target in enumerate(s.targets[0].elts):
+                    size = ast.Subscript(copy.deepcopy(s.value), expr(str(k), s.lineno), ast.Load())
+                    out.append(ast.copy_location(ast.Assign([target], ast.copy_location(size, s.value)), s))
+                return
             if len(s.targets) > 1 and isinstance(s.targets[0], ast.Name):
                 first, *others = s.targets          # a = b = value
                 self.statement(ast.copy_location(ast.Assign([first], s.value), s), out)
@@ -93,6 +98,13 @@ class Flatten(ast.NodeTransformer):
         return (len(s.targets) == 1 and isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
                 and len(target.elts) == len(value.elts) and not stores(s) & loads(value)
                 and not any(isinstance(t, ast.Subscript) for t in target.elts))
+
+    def is_shape(self, s):
+        target, value = s.targets[0], s.value
+        if len(s.targets) > 1 or not isinstance(target, ast.Tuple) or not isinstance(value, ast.Attribute):
+            return False
+        return (value.attr == "shape" and isinstance(value.value, ast.Name) and value.value.id not in stores(target)
+                and all(isinstance(t, ast.Name) for t in target.elts))
 
     def loop(self, s, out):
         """A while whose condition meets is tested inside: `while True: ...; if not test: break`."""

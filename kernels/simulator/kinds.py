@@ -62,6 +62,8 @@ def kind_of_dtype(dtype):
         return "s" if dtype.itemsize < 4 else "i"
     if dtype.kind == "u":
         return "u"
+    if dtype.kind not in "fV":
+        raise TypeError(f"kernels compute with whole numbers, floats and bools, not {dtype}")
     return "d" if dtype.kind == "f" and dtype.itemsize == 8 else "f" if dtype.itemsize <= 4 else None
 
 
@@ -155,6 +157,8 @@ class Kinds:
             kind = self.kind(s.value, env)
             for target in s.targets:
                 self.assign(target, kind, env)
+        elif isinstance(s, ast.AnnAssign) and s.value:
+            self.assign(s.target, self.kind(s.value, env), env)
         elif isinstance(s, ast.AugAssign):
             kind = arithmetic(s.op, self.augmented(s.target, env), self.kind(s.value, env))
             self.of[s.site] = kind

@@ -18,7 +18,7 @@ import types
 
 import numpy as np
 
-from ..provider import Intrinsic, Type
+from ..provider import Intrinsic
 from . import words
 from .trees import expr, stores
 
@@ -136,11 +136,9 @@ def uses_cuda(value, seen=None):
 def fingerprint(function, seen=()):
     """What a translation depends on besides the function's code: two closures with the same share one.
 
-    Functions that are only called do not count, nor do floats: the next closure's are bound in their place.
+    Functions that are only called do not count, nor do floats and arrays: the next closure's are bound in their place.
     """
     def role(value):
-        if value is None or isinstance(value, (bool, int, str)):
-            return type(value), value
         if isinstance(value, tuple):
             return tuple([role(v) for v in value])
         inner = python_function(value)
@@ -150,9 +148,9 @@ def fingerprint(function, seen=()):
             return inner.__code__, fingerprint(inner, (*seen, inner))
         if is_cuda(value):
             return "cuda"
-        if isinstance(value, (Type, type, types.ModuleType, np.dtype)):
-            return value
-        return (type(value), int(value)) if isinstance(value, np.integer) else type(value)
+        if isinstance(value, (float, np.floating)) or value.__class__.__hash__ is None:
+            return type(value)
+        return type(value), value                   # whole numbers, types, modules: what they are may make a shape
     return tuple([(name, role(value)) for name, value in referred(function).items()])
 
 

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 
 import numpy as np
 
 from . import meaning
-from .checks import Watcher, check_launch, failure, raise_err
+from .checks import check_launch, failure, raise_err
 from .kinds import Kinds, Memory, kind_of
 from .load import Load, Namespace, Unsupported, is_foreign, python_function
 from .program import number
 from .rewrite import Rewrite
 from .trees import called, code, expr
+from .watch import Watcher
 from .words import HELPERS, RESERVED, SHUFFLES, VOTES
 
 
@@ -221,17 +223,21 @@ def make(program, check=False, reverse=False):
     return run
 
 
+@functools.lru_cache(64)
+def threads_of(block, reverse):
+    """(number, x, y, z) of each thread of a block, in the order in which they run."""
+    width, height, depth = block
+    found = [((z * height + y) * width + x, x, y, z) for z in range(depth) for y in range(height) for x in range(width)]
+    return found[::-1] if reverse else found
+
+
 class Launch:
     """One launch: the memory of a block, made once, and the blocks one after the other."""
 
     def __init__(self, program, function, grid, block, shared_bytes, args, watcher, reverse):
         self.program, self.function, self.grid, self.block, self.watcher = program, function, grid, block, watcher
-        width, height, depth = block
-        threads = [
-            ((z * height + y) * width + x, x, y, z) for z in range(depth) for y in range(height) for x in range(width)
-        ]
-        self.threads = threads[::-1] if reverse else threads
-        self.count, self.err = len(threads), [0] * 8
+        self.threads, self.err = threads_of(block, reverse), [0] * 8
+        self.count = len(self.threads)
         self.shared = self.shared_arrays(shared_bytes)
         self.local = [self.local_array(shape, dtype) for shape, dtype in program.local.values()]
         self.kept = [[None] * self.count for _ in program.kept]

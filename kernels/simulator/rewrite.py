@@ -28,7 +28,7 @@ TYPES = {"f": np.float32, "d": np.float64}
 
 class Rewrite(ast.NodeTransformer):
     """names: {new name: value} that the code needs; calls: {new name: (name, function's kinds)}: functions to be
-    specialised. checked: arrays are checks.Watched, which convert by themselves."""
+    specialised. checked: arrays are watch.Watched, which convert by themselves."""
 
     def __init__(self, kinds: Kinds, functions, checked):
         self.kinds, self.functions, self.checked = kinds, functions, checked

@@ -245,13 +245,15 @@ def rebias(builder, magnitude):
     return builder.select(small, low, high)
 
 
-@intrinsic
-def round_float16(typingctx, value):
-    """The kernel's float16(x): the float32 nearest to x that a float16 can hold."""
-    def codegen(context, builder, sig, args):
-        return widen(builder, "float16", narrow(context, builder, "float16", sig.args[0], args[0]))
-    if isinstance(value, (types.Number, types.Boolean)):
-        return types.float32(types.unliteral(value)), codegen
+def rounds(storage):
+    """The kernel's float16(x) or bfloat16(x): the float32 nearest to x that those can hold."""
+    @intrinsic
+    def rounded(typingctx, value):
+        def codegen(context, builder, sig, args):
+            return widen(builder, storage, narrow(context, builder, storage, sig.args[0], args[0]))
+        if isinstance(value, (types.Number, types.Boolean)):
+            return types.float32(types.unliteral(value)), codegen
+    return rounded
 
 
 def picks(better):
@@ -273,7 +275,17 @@ def picks(better):
     return pick
 
 
-MEANINGS = {"_round_float16": round_float16, "_max": picks(">"), "_min": picks("<")}
+@intrinsic
+def fmod(typingctx, a, b):
+    """math.fmod, which numba has for GPUs only."""
+    kind = typingctx.unify_types(types.unliteral(a), types.unliteral(b))
+    kind = types.float32 if kind == types.float32 else types.float64
+    return kind(kind, kind), lambda context, builder, sig, args: builder.frem(*args)
+
+
+# Names that a unit's text may use (unit.py).
+MEANINGS = {"_float16": rounds("float16"), "_bfloat16": rounds("bfloat16"), "_fmod": fmod, "_max": picks(">"),
+            "_min": picks("<")}
 
 
 # ---- tables of arrays and slots of threads

@@ -29,6 +29,7 @@ from .words import AXES, BLOCK, HELPERS, THREAD
 
 LONGEST = 64 << 10                                  # bytes of constant arrays: a GPU has no more constant memory
 DEPTH = 8                                           # of functions within functions; deeper ones stay calls
+HALVES = ("float16", "bfloat16")                    # numba can't compute with them: types.py
 MODULES = {"_np": np, "_math": math, "_operator": operator}
 
 
@@ -75,11 +76,15 @@ class Unit:
     def literal(self, name, value):
         """The text of a constant."""
         if isinstance(value, Type):
-            return "_round_float16" if value.name == "float16" else f"_np.{value.numpy.name}"
+            return f"_{value.name}" if value.name in HALVES else f"_np.{value.numpy.name}"
+        if value is math.fmod:
+            return "_fmod"
         if value is None or isinstance(value, (bool, int)) and type(value) in (bool, int):
             return repr(value)
         if type(value) is float:
             return repr(value) if math.isfinite(value) else f"_np.float64('{value}')"
+        if isinstance(value, (np.generic, np.ndarray)) and value.dtype.name in HALVES:
+            value = value.astype(np.float32)        # what they are while computing
         if isinstance(value, np.generic) and value.dtype.kind in "biuf":
             return f"_np.{value.dtype.name}({repr(str(value)) if value.dtype.kind == 'f' else value})"
         if isinstance(value, tuple):
@@ -141,8 +146,7 @@ class Writer(ast.NodeTransformer):
         self.space, self.file, self.everyone, self.count = space, file, everyone, itertools.count()
         self.functions, self.keeping = {}, []       # those that stay functions; those of them not ready yet
         self.stack, self.pure = [], {}              # those that are being written into others; known to be pure, or not
-        self.out = None                             # where statements can go that must be done first; None: nowhere
-        self.whole = None                           # a call that is all there is
+        self.out, self.whole = None, None           # see expression()
 
     # ---- statements
     def block(self, statements):
@@ -172,8 +176,16 @@ class Writer(ast.NodeTransformer):
     def calls(self, node):
         return any(isinstance(n, ast.Call) and self.function(called(n)) for n in ast.walk(node))
 
+    def writes(self, node):
+        """Is this the call of a function that writes into arrays?"""
+        function = self.function(called(node)) if isinstance(node, ast.Call) else None
+        return function is not None and not self.is_pure(function)
+
     # ---- expressions
     def expression(self, node, out, alone):
+        """`out`: where statements go that must be done before. `alone`: the call that is the whole of a statement."""
+        if out is not None and any([self.writes(n) for n in ast.walk(node) if n is not alone]):
+            out = None                              # another call changes memory: the order must stay
         saved, self.out, self.whole = (self.out, self.whole), out, alone
         node = self.visit(node)
         self.out, self.whole = saved
@@ -203,6 +215,8 @@ class Writer(ast.NodeTransformer):
         """A value in another module is a constant."""
         node = self.generic_visit(node)
         home = self.space.values.get(getattr(node.value, "id", ""))
+        if home is math and node.attr == "fmod":
+            return expr("_fmod", node.lineno)
         foreign = isinstance(home, types.ModuleType) and home not in MODULES.values()
         if foreign and hasattr(home, node.attr):
             path = (*self.space.paths[node.value.id], node.attr)

@@ -93,7 +93,7 @@ class Backend(Protocol):
     def reduce(self, op, array, dims, keepdim, dtype, params): ...  # many become one
     def matmul(self, a, b): ...                                     # batched
     def run(self, op, arrays, params): ...                          # an op with a program of its own
-    # def program(self, name): ...        optional: the kernel program that an op names as its `cuda` ("softmax.softmax")
+    # def program(self, name): ...      optional: the kernel program that an op names as its `cuda` ("softmax.softmax")
 
 
 KNOWN = ("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia", "xla", "lazy",
@@ -149,9 +149,9 @@ def get_backend(where):
     if found is None:
         raise AssertionError(
             "Torch not compiled with CUDA enabled\n"
-            "This machine has no GPU that numba.cuda can use. Two ways out: leave the tensors on the CPU (device='cpu'), or "
-            "run the same kernels on the simulator: set TINYGRAD_EDU_CUDA=simulator before the program starts, or call "
-            "tinygrad_edu.cuda.use_simulator() in it.")
+            "This machine has no GPU that numba.cuda can use. Two ways out: leave the tensors on the CPU "
+            "(device='cpu'), or run the same kernels on the simulator: set TINYGRAD_EDU_CUDA=simulator before the "
+            "program starts, or call tinygrad_edu.cuda.use_simulator() in it.")
     if where.index is not None and where.index >= getattr(found, "count", where.index + 1):
         raise RuntimeError("CUDA error: invalid device ordinal\n"
                            f"There is {found.count} {where.type} device here, {where.type}:0; {where} doesn't exist.")

@@ -1,7 +1,7 @@
 """The CUDA backend: kernels/ behind the four verbs, on a real GPU or on the simulator.
 
-It translates: this library's dtypes to numpy's, ops to kernels. It knows no formula and no kernel's inside; kernels know
-nothing of ops.
+It translates: this library's dtypes to numpy's, ops to kernels. It knows no formula and no kernel's inside; kernels
+know nothing of ops.
 """
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def simulated():
 
 
 def find():
-    """The backend that `device="cuda"` means at first: the simulator if the environment asks for it, else a GPU, or None."""
+    """What `device="cuda"` means at first: the simulator if the environment asks for it, else a GPU, or None."""
     memory = kernels("memory")
     machine = memory.simulator() if memory.wants_simulator() else memory.gpu()
     return made(machine) if machine else None

@@ -38,9 +38,9 @@ class Op:
     """A primitive. Subclass one of the families below, or this for an op with a program of its own.
 
     cpu, cuda          the same computation on numpy arrays and for the GPU: positional arguments are inputs,
-                       keyword-only arguments are parameters. `cuda` is the scalar function of a family, or names a program
-                       of kernels/ ("softmax.softmax": a function of kernels/softmax.py with the same arguments); None: no
-                       kernel, a detour through numpy
+                       keyword-only arguments are parameters. `cuda` is the scalar function of a family (of a
+                       reduction: a tuple of them), or names a program of kernels/ ("softmax.softmax": a function of
+                       kernels/softmax.py with the same arguments); None: no kernel, a detour through numpy
     grad_<input>       the derivative with respect to one input: g first, then what it needs, by name
     backward(ctx, *gs) instead of formulas, for ops whose inputs' gradients share work; it may read the inputs named in
                        `saves` from `ctx.saved` (in the order of the inputs), `ctx.unpack_out()` if that names "out",
@@ -316,7 +316,7 @@ def run(cls, backend, arrays, params):
 
 
 def has_kernel(cls, backend):
-    """Whether the backend can compute the op: it has a scalar function, or the backend knows the program that it names."""
+    """Whether the backend can compute the op: by its scalar function, or because it knows the program named there."""
     return cls.cuda is not None and (not isinstance(cls.cuda, str) or hasattr(backend, "program"))
 
 

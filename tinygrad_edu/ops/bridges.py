@@ -227,8 +227,8 @@ Tensor.__dlpack_device__ = lambda x: (1, 0)
 def _kernel_array(x):
     """What a kernel of the user's own is given for a tensor: its memory, to read and to write."""
     if mode.grad and x.requires_grad:
-        raise RuntimeError("Can't hand a Tensor that requires grad to a kernel. Use tensor.detach(), or call the kernel in the "
-                           "forward of an autograd.Function.")
+        raise RuntimeError("Can't hand a Tensor that requires grad to a kernel. Use tensor.detach(), or call the "
+                           "kernel in the forward of an autograd.Function.")
     x._storage                                     # noqa: B018  (the kernel may write: the memory is shared from now on)
     return x._array
 
