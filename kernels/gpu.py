@@ -21,7 +21,7 @@ import numpy as np
 
 from . import lower
 from .array import Array, Dimensional, from_numpy
-from .memory import Machine
+from .memory import Machine, OutOfMemoryError
 
 LIBRARY = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 SMALLEST = 512                                      # bytes of the smallest block
@@ -35,10 +35,6 @@ For debugging consider passing CUDA_LAUNCH_BLOCKING=1
 
 class CudaError(RuntimeError):
     """The driver refused, or a kernel went wrong on the GPU. After the latter the process has to be started again."""
-
-
-class OutOfMemoryError(RuntimeError):
-    """The GPU's memory is full, even after everything unused was given back."""
 
 
 # ---- is there one?
@@ -102,6 +98,11 @@ def in_words(nbytes):
     """1.50 GiB"""
     power = min(3, max(0, nbytes.bit_length() - 1) // 10)
     return f"{nbytes / 1024 ** power:.2f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
+
+
+def static_bytes(made):
+    """Shared memory that a loaded kernel takes whatever the launch says."""
+    return made.attributes.shared_size_bytes()
 
 
 def in_dimensions(array, values):
@@ -247,7 +248,11 @@ class Gpu(Machine):
             self.synchronize()
 
     def start_again(self, error, kernel, grid, block, shared, made, values):
-        """A thread that is new to the GPU gets another try; everyone else gets the error."""
+        """A thread that is new to the GPU gets another try; everyone else gets the error, in words that help."""
+        from .simulator.checks import refusal, refused
+        wrong = refusal(grid, block, shared + static_bytes(made))
+        if wrong:
+            raise refused(kernel.__name__, grid, block, wrong) from error
         try:
             if "INVALID_CONTEXT" not in str(error):
                 raise error

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import array, memory
 from .array import Array, Dimensional
-from .memory import HostBuffer, Machine
+from .memory import HostBuffer, Machine, OutOfMemoryError
 from .provider import TYPES
 
 MODES = ("auto", "python", "compiled", "check")
@@ -99,10 +99,15 @@ class Simulator(Machine):
 
     # ---- memory
     def empty(self, count, dtype):
-        return HostBuffer(self, np.empty(count, dtype))
+        try:
+            return HostBuffer(self, np.empty(count, dtype))
+        except MemoryError as error:
+            raise OutOfMemoryError(f"CUDA out of memory. The simulator's memory is this computer's: {error}") from None
 
     def upload(self, host):
-        return HostBuffer(self, host.copy())
+        buffer = self.empty(host.size, host.dtype)
+        buffer.host[:] = host
+        return buffer
 
     def download(self, buffer, dtype, offset, count):
         return buffer.typed(dtype)[offset:offset + count]
@@ -152,10 +157,15 @@ class Simulator(Machine):
         return program(kernel.py_func)
 
     def compile(self, kernel, args):
-        """The compiled form; without numba the one in Python stands in for it."""
+        """The compiled form. The one in Python stands in for it without numba, and in "auto" for what numba can't compile."""
+        from .simulator import Unsupported
         try:
             return self.program(kernel).compiled(args)
         except ImportError:
+            return self.program(kernel).python()
+        except Unsupported:
+            if self.mode != "auto":
+                raise
             return self.program(kernel).python()
 
 

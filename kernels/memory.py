@@ -12,13 +12,17 @@ import numpy as np
 LARGEST_SHARED = 48 * 1024                          # bytes of shared memory that every GPU gives a block
 
 
+class OutOfMemoryError(RuntimeError):
+    """The machine's memory is full: a GPU's even after everything unused was given back."""
+
+
 class Machine:
     """What kernels run on. A buffer has `machine`, `dtype`, `nbytes` and a length; it may be read as any other type."""
     name = "nothing"
     simulated = False
 
     def empty(self, count, dtype):
-        """A buffer for that many elements, not set."""
+        """A buffer for that many elements, not set. OutOfMemoryError where there is no room."""
         raise NotImplementedError
 
     def upload(self, host):

@@ -29,6 +29,12 @@ def test_gradients(sample, device):
     strong.quietly(strong.check_gradients, sample, device)
 
 
+@pytest.mark.slow
+@each_sample
+def test_finite_differences_on_cuda(sample, cuda):
+    strong.quietly(strong.check_finite_differences, sample, "cuda")
+
+
 @each_sample
 def test_layouts(sample, device):
     strong.quietly(strong.check_layouts, sample, device)

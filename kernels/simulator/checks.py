@@ -21,25 +21,30 @@ class KernelError(RuntimeError):
 # ---- launches
 def check_launch(program, grid, block, shared_bytes):
     """Raise for a launch that a GPU would refuse."""
-    where = f"{program.name}[{grid}, {block}]: "
+    wrong = refusal(grid, block, shared_bytes + static_bytes(program))
+    if wrong:
+        raise refused(program.name, grid, block, wrong)
+
+
+def refused(name, grid, block, wrong):
+    """The exception for a launch that can't be. A real GPU only says "invalid argument": it borrows these words."""
+    return KernelError(f"{name}[{grid}, {block}]: {wrong}")
+
+
+def refusal(grid, block, shared_bytes):
+    """What no GPU can do in a launch of these sizes, and what to do instead; None if there is nothing."""
     if math.prod(block) > THREADS:
-        raise KernelError(f"{where}a block has at most {THREADS} threads, not {math.prod(block)}; use smaller blocks "
-                          "and more of them")
+        return f"a block has at most {THREADS} threads, not {math.prod(block)}; use smaller blocks and more of them"
     if min(grid) < 1 or min(block) < 1:
-        raise KernelError(f"{where}there are no threads in it; a GPU refuses an empty launch. Skip it where there is "
-                          "nothing to do")
+        return "there are no threads in it; a GPU refuses an empty launch. Skip it where there is nothing to do"
     if block[2] > BLOCK_Z:
-        raise KernelError(
-            f"{where}a block is at most {BLOCK_Z} threads deep (z), not {block[2]}; let x be the long direction"
-        )
+        return f"a block is at most {BLOCK_Z} threads deep (z), not {block[2]}; let x be the long direction"
     if grid[1] > GRID_YZ or grid[2] > GRID_YZ or grid[0] > GRID_X:
-        raise KernelError(f"{where}a grid has at most {GRID_X} blocks in x and {GRID_YZ} in y and z; let x be the long "
-                          "direction, or let each thread do several elements")
-    needed = shared_bytes + static_bytes(program)
-    if needed > SHARED:
-        raise KernelError(
-            f"{where}a block has {SHARED} bytes of shared memory, and this needs {needed}; use smaller tiles"
-        )
+        return (f"a grid has at most {GRID_X} blocks in x and {GRID_YZ} in y and z; let x be the long direction, or let "
+                "each thread do several elements")
+    if shared_bytes > SHARED:
+        return f"a block has {SHARED} bytes of shared memory, and this needs {shared_bytes}; use smaller tiles"
+    return None
 
 
 def static_bytes(program):
