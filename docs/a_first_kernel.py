@@ -8,16 +8,19 @@
 # %% [markdown]
 # # A first kernel
 #
-# A GPU runs one function many thousand times at once. That function is a *kernel*; each run of it is a *thread*, which knows its
-# number and nothing of the others. In this chapter we write one, forget something that everybody forgets, read what the
-# simulator says about it, mend it, and train a model with it. No GPU is needed: `use_simulator` makes `device="cuda"` mean a machine
-# made of numpy and loops, which runs the same source. On a computer that has a GPU, leave that line out.
+# A GPU runs one function many thousand times at once. The function is called a *kernel*; each run of it is a *thread*, which knows
+# its own number and nothing of the others. In this chapter we write one, forget something that everybody forgets, read what the
+# simulator says about it, mend it, and train a model with it.
+#
+# No GPU is needed: `use_simulator` makes `device="cuda"` mean a machine made of numpy and loops, which runs the same source. On a
+# computer that has a GPU, leave that line out.
 
 # %%
 import numpy as np
 
 import tinygrad_edu as torch
 from tinygrad_edu.kernels import cuda, float32
+from tinygrad_edu.kernels.simulator import KernelError
 
 torch.cuda.use_simulator()
 torch.cuda.get_device_name()
@@ -26,8 +29,13 @@ torch.cuda.get_device_name()
 # %% [markdown]
 # ## One thread, one element
 #
-# Ordinary Python adds two lists in a loop. The kernel is the loop's body. The loop is gone: `cuda.grid(1)` is the number of
-# the thread, and each thread does one step.
+# Ordinary Python adds two lists in a loop:
+#
+#     for i in range(8):
+#         out[i] = a[i] + b[i]
+#
+# The kernel is the loop's body. The loop itself is gone: there are eight threads, each does one step, and `cuda.grid(1)` tells a
+# thread which one is its own. (The 1 says that we count along one dimension.) A kernel returns nothing. It is given an array to write to.
 
 # %%
 @cuda.jit
@@ -36,20 +44,40 @@ def add(a, b, out):
     out[i] = a[i] + b[i]
 
 
-a, b = np.arange(8.0, dtype="f4"), np.ones(8, "f4")
-out = np.zeros(8, "f4")
+a, b = np.arange(8, dtype=np.float32), np.ones(8, np.float32)
+out = np.zeros(8, np.float32)
 add[1, 8](a, b, out)                  # one block of eight threads
 out
 
+
 # %% [markdown]
-# `kernel[blocks, threads]` says how many. Threads come in *blocks*, because a GPU hands them out to its processors by the
-# block. A block has at most 1,024 threads, and good sizes are multiples of 32. So for ten elements we take one block of 32, and
-# that is where the mistake is:
+# The square brackets say how many threads: `kernel[blocks, threads of each block]`. Threads come in *blocks* because a GPU hands them
+# out to its processors by the block. A thread knows its block, `cuda.blockIdx`, how large blocks are, `cuda.blockDim`, and its place in
+# the block, `cuda.threadIdx`; each has an `x`, a `y` and a `z`, for problems with up to three dimensions. `cuda.grid(1)` is made of these.
+# Here every thread writes down who it is:
 
 # %%
-from tinygrad_edu.kernels.simulator import KernelError
+@cuda.jit
+def who(block, thread, number):
+    i = cuda.grid(1)                  # blockIdx.x * blockDim.x + threadIdx.x
+    block[i] = cuda.blockIdx.x
+    thread[i] = cuda.threadIdx.x
+    number[i] = i
 
-a, b, out = np.arange(10.0, dtype="f4"), np.ones(10, "f4"), np.zeros(10, "f4")
+
+block, thread, number = np.zeros((3, 12), np.int32)
+who[3, 4](block, thread, number)      # three blocks of four threads
+print("block  ", block)
+print("thread ", thread)
+print("number ", number)
+
+# %% [markdown]
+# A block has at most 1,024 threads, and good sizes are multiples of 32, since a GPU runs threads by 32. So for ten elements we take
+# one block of 32, and there is the mistake. (`mode="check"` asks the simulator to look closely; it costs time.)
+
+# %%
+a, b = np.arange(10, dtype=np.float32), np.ones(10, np.float32)
+out = np.zeros(10, np.float32)
 try:
     with torch.cuda.simulator(mode="check"):
         add[1, 32](a, b, out)
@@ -58,8 +86,8 @@ except KernelError as error:
 
 
 # %% [markdown]
-# Thread 10 reads behind the end of the array. A GPU would not have said so: it reads whatever lies there, or stops the whole
-# program much later with "an illegal memory access was encountered". The simulator names the line, the thread and the index.
+# There is no `a[10]`, and thread 10 reads it. A GPU would not have said so: it reads whatever lies there, or stops the whole program
+# some time later with "an illegal memory access was encountered". The simulator names the line, the thread and the index.
 #
 # ## The guard
 #
@@ -79,11 +107,13 @@ out
 
 
 # %% [markdown]
+# With the guard the number of blocks is easy, too: as many as are needed for all elements, the last one perhaps not full. For `n` elements
+# that is `n / 32`, rounded up.
+#
 # ## Threads that meet
 #
-# The threads of a block can work together: they share a small, fast memory, and `cuda.syncthreads()` is where all wait for all.
-# Here a block turns an array around. Each thread brings one element and takes away another's. Leave the meeting out, and
-# some thread reads what nobody has written yet, or not; on a GPU it depends on the weather.
+# The threads of a block can work together: they share a small, fast memory, `cuda.shared.array`. Here a block turns an array around.
+# Each thread brings one element and takes away another's:
 
 # %%
 @cuda.jit
@@ -94,13 +124,17 @@ def reverse(a, out):
     out[t] = tile[7 - t]
 
 
-a, out = np.arange(8.0, dtype="f4"), np.zeros(8, "f4")
+a, out = np.arange(8, dtype=np.float32), np.zeros(8, np.float32)
 try:
     with torch.cuda.simulator(mode="check"):
         reverse[1, 8](a, out)
 except KernelError as error:
     print(error)
 
+
+# %% [markdown]
+# Thread 0 wants what thread 7 brings. Nothing says that thread 7 has been there already: on a GPU it may have, today, and not
+# tomorrow. `cuda.syncthreads()` is a meeting point. No thread goes on from there before all threads of the block have come.
 
 # %%
 @cuda.jit
@@ -117,18 +151,23 @@ with torch.cuda.simulator(mode="check"):
 out
 
 # %% [markdown]
-# How does one processor run eight threads that wait for each other? It doesn't. The simulator cuts the kernel where threads
-# meet, and makes each piece an ordinary loop over the threads. It can be read:
+# ## How one processor runs eight threads that wait for each other
+#
+# It doesn't. The simulator cuts the kernel in two where the threads meet, and makes each half an ordinary loop over the threads. All
+# do the first half, then all do the second. The loops can be read:
 
 # %%
 print(reverse.source)
 
 
 # %% [markdown]
+# Kernels that run often are compiled by numba in this form, and are then up to a thousand times faster.
+#
 # ## Train with it
 #
-# A kernel takes tensors as it takes numpy arrays. To learn through one, say what its derivative is: a `Function` of two methods.
-# The derivative of a sum is one, for both terms.
+# A kernel takes tensors as it takes numpy arrays; those on `"cuda"` are used where they are, and nothing is copied. To learn through
+# a kernel, say what its derivative is. That is what a `Function` is for: the derivative of a sum is one, for both terms, so
+# the gradient `g` of the result is the gradient of both inputs.
 
 # %%
 class Add(torch.autograd.Function):
@@ -136,7 +175,8 @@ class Add(torch.autograd.Function):
     def forward(ctx, x, y):
         out = torch.empty_like(x)
         threads = 32
-        add[(x.numel() + threads - 1) // threads, threads](x, y, out)
+        blocks = (x.numel() + threads - 1) // threads       # rounded up
+        add[blocks, threads](x, y, out)
         return out
 
     @staticmethod
@@ -149,25 +189,44 @@ y = torch.randn(5, dtype=torch.float64, device="cuda", requires_grad=True)
 torch.autograd.gradcheck(Add.apply, (x, y))
 
 # %% [markdown]
-# The check compares our derivative with finite differences of the kernel itself. Now a straight line through the temperatures of
-# [the thermometer](thermometer), with every sum of the model computed by our kernel:
+# The check compares our derivative with finite differences of the kernel itself, in float64: one source serves every type.
+#
+# Now a straight line through the temperatures of [the thermometer](thermometer), first with our kernel in it, then with the library's own
+# addition:
 
 # %%
-t_c = torch.tensor([0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0], device="cuda")
-t_u = torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4], device="cuda") * 0.1
-w = torch.ones(1, device="cuda", requires_grad=True)
-b = torch.zeros(1, device="cuda", requires_grad=True)
-optimizer = torch.optim.SGD([w, b], lr=1e-2)
+t_c = torch.tensor([0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0],
+                   device="cuda")
+t_u = torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4],
+                   device="cuda")
 
-for epoch in range(1, 201):
-    prediction = Add.apply(w * t_u, b.expand(11).contiguous())
-    loss = ((prediction - t_c) ** 2).mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    if epoch in (1, 10, 100, 200):
-        print(f"epoch {epoch:3d}, loss {loss.item():.4f}")
+
+def train(plus):
+    w = torch.ones(1, device="cuda", requires_grad=True)
+    b = torch.zeros(1, device="cuda", requires_grad=True)
+    optimizer = torch.optim.SGD([w, b], lr=1e-2)
+    for epoch in range(1, 301):
+        prediction = plus(w * (0.1 * t_u), b.expand(11))
+        loss = ((prediction - t_c) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if epoch in (1, 100, 200, 300):
+            print(f"epoch {epoch:3d}, loss {loss.item():.4f}")
+
+
+print("our kernel")
+train(Add.apply)
+print("the library's")
+train(torch.add)
 
 # %% [markdown]
-# Where to read on: `kernels/README.md` has the reading order of the library's own kernels. `kernels/elementwise.py` is this chapter's
-# `add` for any function of numbers, `kernels/reduce.py` is where threads meet in earnest.
+# ## Try it
+#
+# - Write `multiply`, with its guard, and a `Function` around it. What has to be saved for `backward`? (Look at
+#   [an op in one block](an_op_in_one_block) for the long spelling.)
+# - Make `reverse` work for more than one block: where does the element belong that thread `t` of block `k` has brought?
+# - Put `cuda.syncthreads()` inside an `if` that only some threads enter, and read what the simulator says.
+#
+# **Where next?** `kernels/README.md` has the reading order of the library's own kernels. `kernels/elementwise.py` is this
+# chapter's `add` for any function of numbers; in `kernels/reduce.py` threads meet in earnest.

@@ -28,10 +28,10 @@ from tinygrad_edu.core.op import Elementwise
 @export("softsquare", inplace=True)
 class SoftSquare(Elementwise):
     """x squared, over 1 + |x|"""
-    result = "float"                                  # integers become float32, as for exp
+    result = "float"                          # integers become float32, as for exp
 
     def cpu(x):
-        return x * (x / (1 + np.abs(x)))              # x * x would overflow long before the result does
+        return x * (x / (1 + np.abs(x)))      # x * x would overflow before the result does
 
     cuda   = lambda x: x * (x / (1 + math.fabs(x)))
     grad_x = lambda g, x: g * x * (2 + x.abs()) / (1 + x.abs()) ** 2
@@ -47,6 +47,18 @@ y
 # %%
 y.sum().backward()
 x.grad, torch.arange(3).softsquare(), torch.ones(2).softsquare_()
+
+# %% [markdown]
+# On `"cuda"` each thread of a kernel runs the line `cuda` for one element. Without a GPU the simulator does that; the derivative, which
+# is made of tensor operations, is there already:
+
+# %%
+torch.cuda.use_simulator()                    # with a GPU, leave this line out
+
+x = torch.tensor([-2.0, 0.5, 3.0], device="cuda", requires_grad=True)
+y = x.softsquare()
+y.sum().backward()
+y, x.grad
 
 # %% [markdown]
 # ## The formula's arguments are what is saved
@@ -73,7 +85,8 @@ except TypeError as error:
 
 # %%
 x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
-torch.autograd.gradcheck(torch.Tensor.softsquare, (x,)), torch.autograd.gradgradcheck(torch.Tensor.softsquare, (x,))
+softsquare = torch.Tensor.softsquare
+torch.autograd.gradcheck(softsquare, (x,)), torch.autograd.gradgradcheck(softsquare, (x,))
 
 # %% [markdown]
 # And when it is wrong? Here we forget the 2:
@@ -82,9 +95,10 @@ torch.autograd.gradcheck(torch.Tensor.softsquare, (x,)), torch.autograd.gradgrad
 from tinygrad_edu.autograd.gradcheck import GradcheckError
 
 x = torch.tensor([-2.0, 0.5, 3.0], dtype=torch.float64, requires_grad=True)
-SoftSquare.formulas["x"], right = (lambda g, x: g * x * (1 + x.abs()) / (1 + x.abs()) ** 2), SoftSquare.formulas["x"]
+right = SoftSquare.formulas["x"]
+SoftSquare.formulas["x"] = lambda g, x: g * x * (1 + x.abs()) / (1 + x.abs()) ** 2
 try:
-    torch.autograd.gradcheck(torch.Tensor.softsquare, (x,))
+    torch.autograd.gradcheck(softsquare, (x,))
 except GradcheckError as error:
     print(error)
 SoftSquare.formulas["x"] = right
@@ -92,12 +106,15 @@ SoftSquare.formulas["x"] = right
 # %% [markdown]
 # ## Two lines for one function
 #
-# `cpu` computes a whole array, `cuda` a single number: a backend lifts it over all elements. They say the same thing twice, and twins
+# `cpu` computes a whole array, `cuda` a single number, and the backend calls it for every element. (On the way there the literal 1
+# becomes a float32 where x is one: a GPU computes with float64 at half to a 64th of the speed.) They say the same thing twice, and twins
 # drift apart, so the tests run both on the same extreme values. We can do that by hand, as the GPU line is an ordinary function:
 
 # %%
 for value in (0.0, -1e-30, 17.0, 1e30, math.inf):
-    print(f"{value:8g}   {SoftSquare.cpu(np.float64(value)):12g}   {SoftSquare.cuda(value):12g}")
+    with np.errstate(invalid="ignore"):
+        on_cpu, on_cuda = SoftSquare.cpu(np.float64(value)), SoftSquare.cuda(value)
+    print(f"{value:8g}   {on_cpu:12g}   {on_cuda:12g}")
 
 # %% [markdown]
 # At infinity both say nan, where the limit is infinity: the quotient of two infinities is not a number. The library's own ops must be right for every
@@ -129,4 +146,7 @@ torch.autograd.gradcheck(Softsquare.apply, (x,))
 # 1. Put the block into the file of `tinygrad_edu/ops/` where its family is.
 # 2. Write a sample line in `tests/samples/`: `sample("softsquare", "torch.softsquare(x)", x=normal(3, 4))`. The tests fail until there is one.
 # 3. `pytest tests -k softsquare`: forward against torch's recorded values, both derivatives, other strides, empty and 0-d
-#    inputs, every dtype, and a derivative made 1% wrong that must be noticed.
+#    inputs, every dtype, on the CPU and on CUDA, and a derivative made 1% wrong that must be noticed.
+#
+# An op that is not one function of each element, a sort or a convolution, names a kernel instead of a scalar line, as in
+# `cuda = "softmax.softmax"`. [A first kernel](a_first_kernel) shows how one is written.

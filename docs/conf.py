@@ -1,4 +1,6 @@
 """Sphinx's settings. Pages ending in .py are scripts with cells (py:percent): they run at build, and fail it with them."""
+import re
+
 import tinygrad_edu
 
 project, author, copyright = "tinygrad_edu", "the tinygrad_edu authors", "the tinygrad_edu authors"
@@ -20,22 +22,47 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 
 html_theme = "furo"
 html_title = f"tinygrad_edu {version}"
-html_static_path = []
+html_static_path = ["_static"]
+html_css_files = ["page.css"]
 
 
 def as_text(app, what, name, object, options, lines):
     """Docstrings are plain text, written for help() and the source: here their markup is made, not in them."""
-    import re
     paragraphs = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
     lines.clear()
     for paragraph in paragraphs:
         rows = paragraph.split("\n")
-        if any(re.search(r"^\s|\S {3,}\S", row) for row in rows):            # aligned columns, or code
-            lines += ["::", "", *["    " + row for row in rows], ""]
-            continue
-        parts = paragraph.split("`")
-        parts[::2] = [re.sub(r"([*|\\_])", r"\\\1", text) for text in parts[::2]]
-        lines += "``".join(parts).split("\n") + [""]
+        if terms := two_columns(rows):
+            for term, text in terms:
+                lines += [f"``{term}``", "    " + marked(text)]
+            lines += [""]
+        elif any(re.search(r"^\s|\S {3,}\S", row) for row in rows):          # a table, or code
+            lines += [".. code-block:: text", "", *["    " + row for row in rows], ""]
+        else:
+            lines += marked(paragraph).split("\n") + [""]
+
+
+def marked(text):
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([*|\\_])", r"\\\1", part) for part in parts[::2]]
+    return "``".join(parts)
+
+
+def two_columns(rows):
+    """[term, text] of aligned rows `term   text`, whose texts go on in rows without a term; None for anything else."""
+    edge = re.match(r"\S.*? {2,}(?=\S)", rows[0])
+    if not edge:
+        return None
+    column, terms = edge.end(), []
+    for row in rows:
+        term, text = row[:column], row[column:]
+        if not term.endswith(" ") or re.search(r"^ |\S {3,}\S", text):
+            return None
+        if term.strip():
+            terms.append([term.strip(), text])
+        else:
+            terms[-1][1] += " " + text
+    return terms
 
 
 def setup(app):

@@ -37,7 +37,7 @@ def save(figure, name):
 
 
 def rows():
-    table = [("facts", "dtypes   layout   names   storage   errors", SAND), ("memory", "backends: the protocol, cpu", SAND),
+    table = [("facts", "dtypes   layout   names   storage   errors", SAND), ("memory", "backends: the protocol, cpu, cuda", SAND),
              ("tape", "mode   tape", BLUE), ("tensor", "leaf   tensor   data", BLUE),
              ("machinery", "saved   function   record   op   fast   export   printing", BLUE),
              ("operations", "views ... arithmetic ... reduce ... matmul ... index ... inplace   random", GREEN),

@@ -18,8 +18,9 @@
 # %%
 import tinygrad_edu as torch
 
-t_c = torch.tensor([0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0])      # degrees Celsius
-t_u = torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4])  # unknown unit
+# degrees Celsius, and the unknown unit
+t_c = torch.tensor([0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0])
+t_u = torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4])
 t_c.shape, t_c.dtype
 
 # %% [markdown]
@@ -118,7 +119,8 @@ def loss_of(params):
     return mse(model(t_un.double(), *params), t_c.double())
 
 
-torch.autograd.gradcheck(loss_of, (torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True),))
+start = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+torch.autograd.gradcheck(loss_of, (start,))
 
 # %% [markdown]
 # ## Optimizers
@@ -179,7 +181,8 @@ def training_loop(model, optimizer, loss_fn, n_epochs=1000):
         loss.backward()
         optimizer.step()
         if epoch % 250 == 0:
-            print(f"Epoch {epoch}, Training loss {loss.item():.4f}, Validation loss {loss_val.item():.4f}")
+            print(f"Epoch {epoch}, Training loss {loss.item():.4f}, "
+                  f"Validation loss {loss_val.item():.4f}")
 
 
 linear = torch.nn.Linear(1, 1)
@@ -200,7 +203,8 @@ network
 line = torch.arange(20.0, 90.0).unsqueeze(1)
 plt.figure(figsize=(6, 3.5), layout="constrained")
 plt.plot(t_u.numpy(), t_c.numpy(), "o", label="readings")
-plt.plot(t_u[val_indices].numpy(), t_c[val_indices].numpy(), "o", markersize=12, fillstyle="none", color="black", label="kept aside")
+plt.plot(t_u[val_indices].numpy(), t_c[val_indices].numpy(), "o",
+         markersize=12, fillstyle="none", color="black", label="kept aside")
 plt.plot(line.numpy(), network(0.1 * line).detach().numpy(), label="network")
 plt.xlabel("unknown unit")
 plt.ylabel("degrees Celsius")
@@ -211,4 +215,53 @@ plt.show()
 # With 25 parameters for nine readings the network follows the noise of the thermometer, not only its law: it *overfits*. The validation
 # loss shows that, the training loss never does.
 #
-# **Where next?** [An op in one block](an_op_in_one_block) shows how a step of the tape is made.
+# ## The same on a GPU
+#
+# Tensors live on a *device*, and `.to("cuda")` copies them to the GPU. Parameters and readings move there once; nothing else in the program
+# changes. Where there is no GPU, `use_simulator` runs the same kernels as loops on the CPU: slower, but with the same numbers. (With a
+# GPU, leave the line out.)
+
+# %%
+torch.cuda.use_simulator()
+print(torch.cuda.get_device_name())
+
+
+def losses_on(device, n_epochs=100):
+    torch.manual_seed(0)                                    # the same network each time,
+    layers = torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)
+    network = torch.nn.Sequential(*layers).to(device)       # made on the CPU, then moved
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    x_there, y_there = x.to(device), y.to(device)
+    losses = []
+    for epoch in range(n_epochs):
+        loss = torch.nn.functional.mse_loss(network(x_there), y_there)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+on_cpu, on_cuda = losses_on("cpu"), losses_on("cuda")
+for epoch in (0, 9, 99):
+    print(f"Epoch {epoch + 1:3d}, Loss {on_cpu[epoch]:.6f} on the CPU, "
+          f"{on_cuda[epoch]:.6f} on cuda")
+
+# %% [markdown]
+# The last digits may differ: on a GPU sums are made in another order, and each addition rounds.
+#
+# What does it cost? Every operation is a *launch* of a kernel. The simulator counts them:
+
+# %%
+with torch.cuda.simulator() as machine:
+    before = machine.launches
+    losses_on("cuda")
+    print((machine.launches - before) // 100, "launches an epoch")
+
+# %% [markdown]
+# A launch takes some microseconds on a GPU, however little it computes, and eleven readings are very little: for this network a GPU is
+# no faster than the CPU. It pays when there is enough to do in each launch, thousands of numbers or more. And one step of the loop
+# makes the program wait: `loss.item()` brings a number back, for which everything before it has to be finished. Ask for it rarely.
+#
+# **Where next?** [An op in one block](an_op_in_one_block) shows how a step of the tape is made, and [a first kernel](a_first_kernel)
+# what runs on the GPU.

@@ -11,11 +11,16 @@ Every file of kernels offers `cases()`, which gives (name, kernel, example argum
         from .check import ptr, table
         yield "axpy", axpy, (ptr("float32"), ptr("float32"), np.float32(1), 1000)
 
-A fourth item may be {"doubles": "why they are wanted"}. It knows no kernel, and a GPU is neither needed nor touched:
+A fourth item may be {"doubles": "why they are wanted"}. What no GPU ever runs says so in the file that holds it:
+
+    SIMULATED_ONLY = {"strips": "why"}
+
+A kernel that is named by neither is a fault. This file knows no kernel, and a GPU is neither needed nor touched:
 the code comes from lower.py, as on a GPU. `python -m tinygrad_edu.kernels check` prints the table.
 """
 from __future__ import annotations
 
+import ast
 import concurrent.futures
 import functools
 import importlib
@@ -155,10 +160,38 @@ def files():
     return [m.__name__ for m in modules() if hasattr(m, "cases")]
 
 
+def kernels_in(source):
+    """The names of the functions that a file's text makes kernels of: by `@cuda.jit`, or by `jit(name)`."""
+    def makes(call):
+        device = isinstance(call, ast.Call) and any(k.arg == "device" for k in call.keywords)
+        called = call.func if isinstance(call, ast.Call) else call
+        return not device and getattr(called, "id", getattr(called, "attr", None)) == "jit"
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and any(map(makes, node.decorator_list)):
+            found.add(node.name)
+        elif isinstance(node, ast.Call) and makes(node) and node.args and isinstance(node.args[0], ast.Name):
+            found.add(node.args[0].id)
+    return found
+
+
+def simulated_only():
+    """{"file: kernel": why no GPU runs it}"""
+    return {f"{m.__name__.rpartition('.')[2]}: {name}": why
+            for m in modules() for name, why in getattr(m, "SIMULATED_ONLY", {}).items()}
+
+
 def unlisted():
-    """The names of those in which a thread asks for its place (there is a kernel) that offer no `cases`."""
-    return [m.__name__ for m in modules() if not hasattr(m, "cases")
-            and re.search(r"= cuda\.(grid\(|threadIdx|blockIdx)", inspect.getsource(m))]
+    """What is wrong with the lists: kernels that are in neither, and what is said to be simulated only but isn't."""
+    wrong = []
+    for module in modules():
+        there, exempt = kernels_in(inspect.getsource(module)), set(getattr(module, "SIMULATED_ONLY", {}))
+        cases = {kernel.__name__ for _, kernel, *_ in cases_of(module.__name__)} if hasattr(module, "cases") else set()
+        file = module.__name__.rpartition(".")[2]
+        wrong += [f"{file}: {name} is in no case, and not in SIMULATED_ONLY" for name in sorted(there - cases - exempt)]
+        wrong += [f"{file}: {name} is in SIMULATED_ONLY and is " + ("in a case, too" if name in cases else "no kernel")
+                  for name in sorted(exempt & cases | exempt - there)]
+    return wrong
 
 
 @functools.cache
@@ -227,7 +260,7 @@ def main(names=(), architectures=ARCHITECTURES, jobs=None):
         return 1
     print(f"{'':<44}{'registers':>28}{'shared':>10}\n{'kernel':<44}"
           + "".join(f"{'sm_' + cc:>7}" for cc in architectures) + f"{'bytes':>{38 - 7 * len(architectures)}}")
-    reports, faults = [], [f"{file} holds kernels and offers no cases()" for file in unlisted()]
+    reports, faults = [], unlisted()
     for found, broken in in_parallel(todo, architectures, jobs):
         reports += found
         faults += [broken] if broken else [f"{r.name}, {lower.sm(r.cc)}: {fault}" for r in found for fault in r.faults]
@@ -266,6 +299,10 @@ def print_reasons(reports):
     slow = sorted({r.name for r in reports if r.slow_path})
     if slow:
         print("\n" + textwrap.fill(f"slow path of sin and cos ({len(slow)} kernels): {SLOW_PATH}.", 110))
+    reasons = simulated_only()
+    for why in dict.fromkeys(reasons.values()):
+        names = [name for name in reasons if reasons[name] == why]
+        print("\n" + textwrap.fill(f"for the simulator only, not compiled here ({', '.join(names)}): {why}.", 110))
     print()
 
 

@@ -30,6 +30,8 @@ from .matrices import Product, adding_type
 from .provider import cuda, jit, type_of
 
 LONGEST = 64                                        # elements that a thread sums side by side
+SIMULATED_ONLY = {"gather_lines": "which of its 64 sums a step adds to, no compiler knows: on a GPU they'd lie on the "
+                                  "stack. GPUs get `gather`"}
 
 
 # ---- the specification

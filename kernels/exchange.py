@@ -39,14 +39,20 @@ def extent(array):
     return sum([(size - 1) * stride for size, stride in zip(array.shape, array.strides)]) + 1 if array.size else 0
 
 
+SIMULATED = ("the array is on the simulator, whose memory is this computer's own: no GPU could read it. Share a copy "
+             "on the CPU")
+
+
 def address(array):
-    """Where element [0, 0, ...] lies; 0 for an array of no elements, as the protocols want it."""
+    """Where element [0, 0, ...] lies on the GPU; 0 for an array of no elements, as the protocols want it."""
     return array.buffer.ptr + array.offset * array.dtype.itemsize if array.size else 0
 
 
 # ---- __cuda_array_interface__
 def interface_of(array):
-    """What an object with this array answers as its `__cuda_array_interface__`."""
+    """What an object with this array answers as its `__cuda_array_interface__`; AttributeError: it has none."""
+    if array.machine.simulated:
+        raise AttributeError(SIMULATED)
     step = array.dtype.itemsize
     return {"shape": tuple(array.shape), "typestr": array.dtype.str, "data": (address(array), False), "version": 3,
             "strides": None if array.is_contiguous() else tuple([stride * step for stride in array.strides]),
@@ -55,6 +61,7 @@ def interface_of(array):
 
 def from_interface(machine, other):
     """An Array over the memory of an object with `__cuda_array_interface__`, which it keeps alive."""
+    refuse_simulator(machine)
     about = other.__cuda_array_interface__
     dtype = np.dtype(about["typestr"])
     ptr, read_only = about["data"]
@@ -72,6 +79,12 @@ def steps(strides, dtype):
     if any([stride % dtype.itemsize for stride in strides]):
         raise ValueError("the array's strides are no multiples of its elements' size: copy it first")
     return tuple([stride // dtype.itemsize for stride in strides])
+
+
+def refuse_simulator(machine):
+    if machine.simulated:
+        raise BufferError("the array is in a GPU's memory, and cuda is the simulator here, which can't read that: copy "
+                          "the array to the CPU first")
 
 
 def wait_for(machine, stream):
@@ -94,8 +107,10 @@ def over(machine, ptr, shape, strides, dtype, owner):
 
 
 # ---- DLPack
-def dlpack_device():
-    """What an object with an array on this GPU answers as its `__dlpack_device__()`."""
+def dlpack_device(machine):
+    """What an object with an array on this machine answers as its `__dlpack_device__()`."""
+    if machine.simulated:
+        raise BufferError(SIMULATED)
     return GPU, 0
 
 
@@ -104,6 +119,7 @@ def to_dlpack(array, stream=None):
 
     The work on the memory is done, or is on the default stream; a consumer with a stream of its own finds it done.
     """
+    dlpack_device(array.machine)                    # it has one
     from cuda.core import Buffer
     from cuda.core.utils import StridedMemoryView
     if stream not in (None, -1, 0, DEFAULT_STREAM):
@@ -117,9 +133,10 @@ def to_dlpack(array, stream=None):
 
 def from_dlpack(machine, other):
     """An Array over the memory of an object with `__dlpack__`, which it keeps alive."""
+    refuse_simulator(machine)
     from cuda.core.utils import StridedMemoryView
     kind, index = other.__dlpack_device__()
-    if (kind, index) != dlpack_device():
+    if (kind, index) != dlpack_device(machine):
         raise BufferError(f"the array is on device {index} of kind {kind} (DLPack's numbers), not on GPU 0")
     view = StridedMemoryView(other, stream_ptr=DEFAULT_STREAM)
     if view.readonly:

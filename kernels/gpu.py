@@ -22,6 +22,7 @@ import numpy as np
 from . import lower
 from .array import Array, Dimensional, from_numpy
 from .memory import Machine, OutOfMemoryError
+from .simulator import checks
 
 LIBRARY = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 SMALLEST = 512                                      # bytes of the smallest block
@@ -100,9 +101,22 @@ def in_words(nbytes):
     return f"{nbytes / 1024 ** power:.2f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
 
 
+def explained(error, kernel, grid, block, shared, made):
+    """The exception for a launch that was refused: in the simulator's words if it was for its sizes."""
+    wrong = checks.refusal(grid, block, shared + static_bytes(made))
+    if wrong:
+        return checks.refused(kernel.__name__, grid, block, wrong)
+    return CudaError(f"CUDA error: the launch {kernel.__name__}[{grid}, {block}] with {shared} bytes of dynamic shared "
+                     f"memory was refused: {error}")
+
+
 def static_bytes(made):
-    """Shared memory that a loaded kernel takes whatever the launch says."""
-    return made.attributes.shared_size_bytes()
+    """Shared memory that a loaded kernel takes, whatever its launch says."""
+    try:
+        found = made.attributes.shared_size_bytes
+        return found() if callable(found) else found            # a method before cuda.core 1.0
+    except Exception:                               # after an error of a kernel the GPU answers nothing
+        return 0
 
 
 def in_dimensions(array, values):
@@ -248,19 +262,14 @@ class Gpu(Machine):
             self.synchronize()
 
     def start_again(self, error, kernel, grid, block, shared, made, values):
-        """A thread that is new to the GPU gets another try; everyone else gets the error, in words that help."""
-        from .simulator.checks import refusal, refused
-        wrong = refusal(grid, block, shared + static_bytes(made))
-        if wrong:
-            raise refused(kernel.__name__, grid, block, wrong) from error
+        """A thread that is new to the GPU gets another try; everyone else gets the error."""
         try:
             if "INVALID_CONTEXT" not in str(error):
                 raise error
             self.device.set_current()
             self.start(self.stream, self.configuration(grid, block, shared), made, *values)
         except Exception as error:
-            raise CudaError(f"CUDA error: the launch {kernel.__name__}[{grid}, {block}] with {shared} bytes of dynamic "
-                            f"shared memory was refused: {error}") from error
+            raise explained(error, kernel, grid, block, shared, made) from error
 
     def flatten(self, given, values):
         """A tuple's kind, and whether an integer in it needs 64 bits. Its numbers, or a table, join `values`."""

@@ -157,7 +157,7 @@ class Simulator(Machine):
         return program(kernel.py_func)
 
     def compile(self, kernel, args):
-        """The compiled form. The one in Python stands in for it without numba, and in "auto" for what numba can't compile."""
+        """The compiled form; the one in Python where there is no numba, and in "auto" for what numba can't compile."""
         from .simulator import Unsupported
         try:
             return self.program(kernel).compiled(args)

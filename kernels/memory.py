@@ -73,6 +73,11 @@ class HostBuffer:
     def __len__(self):
         return self.host.size
 
+    @property
+    def ptr(self):
+        """The address, in this computer's memory."""
+        return self.host.ctypes.data
+
     def typed(self, dtype):
         """The memory as an array of dtype."""
         if dtype is self.dtype or dtype == self.dtype:

@@ -24,6 +24,9 @@ from .provider import cuda, jit
 
 ROWS, WIDE = 4, 64
 BLOCK = 64
+SIMULATED_ONLY = dict.fromkeys(("strip", "strips", "turn"), (
+    "a strip is as wide as the matrix, which no compiler knows: on a GPU its sums would lie on the stack. GPUs get the "
+    "products of matmul.py"))
 MUCH = 1 << 16                                      # products from which it pays to compile, and to bring data in order
 
 

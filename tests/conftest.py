@@ -34,6 +34,14 @@ def cuda(request):
 
 
 @pytest.fixture
+def no_cuda(monkeypatch):
+    """A machine without a GPU, and nobody asked for the simulator."""
+    from tinygrad_edu import backends
+    monkeypatch.delitem(backends._backends, "cuda", raising=False)
+    monkeypatch.setattr(backends, "find_cuda", lambda: None)
+
+
+@pytest.fixture
 def no_detours(monkeypatch):
     """An op without a kernel of its own is an error."""
     from tinygrad_edu.core import op

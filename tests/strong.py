@@ -122,6 +122,15 @@ def check_against_torch(sample, device="cpu"):
     assert not failures, "\n".join(failures)
 
 
+def check_refused(sample, device):
+    """A look at the CPU's memory: what lies elsewhere is refused, in torch's words."""
+    words = (f"can't convert {te.device(device, 0)} device type tensor to numpy. Use Tensor.cpu() to copy the tensor "
+             "to host memory first.")
+    for case, arrays in measure.cases(sample).items():
+        found = measure.answer(te, sample, case, arrays, device)
+        assert found == {"error": "TypeError", "message": words}, f"{case}: {found}"
+
+
 # ---- gradients against mathematics
 def floating(sample, device):
     """The sample's inputs as they were drawn, and its expression as a function of those that are differentiated."""

@@ -74,7 +74,7 @@ def test_functions_are_pickled_by_the_name_that_users_write():
     assert pickle.loads(pickle.dumps(model)).activation is functional.relu
 
 
-def test_cuda_is_honest():
+def test_cuda_is_honest(no_cuda):
     """Questions get torch's answers for a machine without one; what needs a device raises torch's sentence."""
     assert torch.cuda.is_available() is False and torch.cuda.is_initialized() is False
     assert torch.cuda.device_count() == 0

@@ -7,6 +7,7 @@ import io
 import math
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,6 +136,48 @@ def test_printing(x):
     halves = torch.ones(1, device="cuda", dtype=torch.float16)
     assert repr(halves) == "tensor([1.], device='cuda:0', dtype=torch.float16)"
     assert repr(torch.zeros(2000, device="cuda")) == "tensor([0., 0., 0.,  ..., 0., 0., 0.], device='cuda:0')"
+
+
+# ---- other libraries
+def test_memory_is_shared_by_dlpack(x):
+    for y in (torch.from_dlpack(x.t()), torch.utils.dlpack.from_dlpack(x.t())):
+        y[0, 1] += 10
+        assert y.stride() == (1, 2) and y.data_ptr() == x.data_ptr() and y.device == CUDA
+    assert x.tolist() == [[1, 2], [23, 4]]
+    with pytest.raises(BufferError, match="Can't export tensors that require gradient, use tensor.detach\\(\\)"):
+        torch.from_dlpack(x.clone().requires_grad_())
+
+
+def test_the_simulators_memory_is_no_gpus():
+    with torch.cuda.simulator("python"):
+        x = torch.ones(2, device="cuda")
+        assert not hasattr(x, "__cuda_array_interface__")
+        with pytest.raises(AttributeError, match="^the array is on the simulator, whose memory is this computer's own"):
+            x.__cuda_array_interface__              # noqa: B018
+        for give in (x.__dlpack__, x.__dlpack_device__, lambda: np.from_dlpack(x)):
+            with pytest.raises(BufferError, match="^the array is on the simulator, whose memory is this computer's"):
+                give()
+        elsewhere = SimpleNamespace(__cuda_array_interface__={"shape": (2,), "typestr": "<f4", "data": (64, False)},
+                                    __dlpack__=None, __dlpack_device__=lambda: (2, 0))
+        for take in (torch.as_tensor, torch.tensor, torch.asarray, torch.from_dlpack):
+            with pytest.raises(BufferError, match="^the array is in a GPU's memory, and cuda is the simulator here"):
+                take(elsewhere)
+
+
+def test_interfaces_of_gpus(x):
+    with pytest.raises(RuntimeError, match="^Can't get __cuda_array_interface__ on Variable that requires grad. If"):
+        x.requires_grad_().__cuda_array_interface__  # noqa: B018
+    host = torch.ones(2)
+    assert not hasattr(host, "__cuda_array_interface__") and host.__dlpack_device__() == (1, 0)
+    with pytest.raises(AttributeError, match="^Can't get __cuda_array_interface__ on non-CUDA tensor type: "
+                                             "torch.FloatTensor If CUDA data is required use tensor.cuda\\(\\) to"):
+        host.__cuda_array_interface__               # noqa: B018
+
+
+def test_out_of_memory():
+    assert torch.cuda.OutOfMemoryError is torch.OutOfMemoryError and issubclass(torch.OutOfMemoryError, RuntimeError)
+    with pytest.raises(torch.cuda.OutOfMemoryError, match="^CUDA out of memory."):
+        torch.empty(1 << 50, device="cuda")
 
 
 # ---- devices that meet

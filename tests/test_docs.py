@@ -1,12 +1,14 @@
 """The documentation's pages that are scripts: their cells run, without any documentation tool."""
+import importlib
 import re
 import sys
+import textwrap
 import types
 from pathlib import Path
 
 import pytest
 
-from tinygrad_edu import Tensor
+from tinygrad_edu import Tensor, cuda
 from tinygrad_edu.core import export
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -25,7 +27,7 @@ def cells(page):
 
 @pytest.fixture
 def notebook(monkeypatch):
-    """What a notebook offers and a script does not; and the library as it was, once the page has added to it."""
+    """What a notebook offers and a script does not; and the library and its devices as they were, after the page."""
     pytest.importorskip("matplotlib", reason="the pages draw").use("Agg")
     display = types.ModuleType("IPython.display")
     display.SVG = display.Markdown = str
@@ -35,7 +37,8 @@ def notebook(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     before = {name: set(table) for name, table in vars(export).items() if isinstance(table, dict)}
     methods = set(vars(Tensor))
-    yield
+    with cuda.simulator():                          # gives back what "cuda" meant, also if the page chooses another
+        yield
     for name, keys in before.items():
         for added in set(vars(export)[name]) - keys:
             del vars(export)[name][added]
@@ -66,3 +69,15 @@ def test_pictures_exist():
     for page in DOCS.rglob("*.md"):
         for picture in re.findall(r"```\{image\} (\S+)", page.read_text()):
             assert (page.parent / picture).exists(), picture
+
+
+def test_loops_of_the_simulator_are_those_that_pages_show(tmp_path, monkeypatch):
+    """A kernel in Python, and below it what its `source` is."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for number, page in enumerate((DOCS / "how_it_is_built.md", DOCS.parent / "kernels" / "README.md")):
+        text = page.read_text()
+        kernel, name = re.search(r"```python\n(@cuda\.jit\ndef (\w+).*?\n)(?:\n.*?)?```", text, re.S).groups()
+        module = tmp_path / f"shown{number}.py"                # kernels are translated from their source
+        module.write_text(f"import math\nfrom tinygrad_edu.kernels import cuda, float32\n\n\n{kernel}")
+        source = getattr(importlib.import_module(module.stem), name).source
+        assert source in text or textwrap.indent(source, "    ") in text

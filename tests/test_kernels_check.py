@@ -151,8 +151,36 @@ def test_architectures():
 
 
 # ---- every kernel
+def test_kernels_are_found_in_a_file():
+    source = """
+@cuda.jit
+def decorated(a): pass
+@cuda.jit(max_registers=32)
+def with_options(a): pass
+@cuda.jit(device=True)
+def called(a): return a
+def make(T):
+    def made(a): pass
+    def helper(a): return a
+    helper = jit(helper, device=True)
+    return jit(made)
+"""
+    assert check.kernels_in(source) == {"decorated", "with_options", "made"}
+
+
+def test_a_kernel_that_nobody_lists_is_found(monkeypatch):
+    from tinygrad_edu.kernels import norm, scan, strips
+    monkeypatch.setattr(strips, "SIMULATED_ONLY", {"strip": "so", "turn": "so"})
+    monkeypatch.setattr(scan, "SIMULATED_ONLY", {"serial": "so"}, raising=False)
+    monkeypatch.setattr(norm, "SIMULATED_ONLY", {"nothing": "so"}, raising=False)
+    assert check.unlisted() == ["norm: nothing is in SIMULATED_ONLY and is no kernel",
+                                "scan: serial is in SIMULATED_ONLY and is in a case, too",
+                                "strips: strips is in no case, and not in SIMULATED_ONLY"]
+
+
 def test_every_file_of_kernels_offers_its_cases():
     assert not check.unlisted() and len(check.files()) > 10
+    assert all(len(why) > 30 for why in check.simulated_only().values())
     for file in check.files():
         cases = check.cases_of(file)
         assert cases and all(isinstance(kernel, Kernel) for _, kernel, _, _ in cases), file
@@ -212,7 +240,8 @@ def faults_of(ops, dtype):
 
 
 @needs_compiler
-@pytest.mark.parametrize("dtype", FLOATING, ids=str)
+@pytest.mark.parametrize("dtype", [d if d is dtypes.float32 else pytest.param(d, marks=pytest.mark.slow)
+                                   for d in FLOATING], ids=str)
 def test_every_cuda_line_stays_in_its_precision(dtype):
     """Compiled for a GPU: no double precision unless the arrays are float64, nothing on the stack, nothing spilled."""
     ops = [op for op in WITH_LINE if accepts(op, dtype)]

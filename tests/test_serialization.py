@@ -238,7 +238,7 @@ def test_map_location(where):
     assert torch.load(file, map_location=where).tolist() == [1.0, 2.0]
 
 
-def test_devices_that_are_not_there():
+def test_devices_that_are_not_there(no_cuda):
     for where, sentence in (("cuda", "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() "
                                      "is False. If you are running on a CPU-only machine, please use torch.load with "
                                      "map_location=torch.device('cpu') to map your storages to the CPU."),

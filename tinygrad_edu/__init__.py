@@ -40,7 +40,7 @@ globals().update({_name: _f for _name, _f in _functions.items() if "." not in _n
 
 # What is loaded when it is first asked for, so that importing tinygrad_edu stays quick: modules, and names out of them.
 _MODULES = ("cuda", "linalg", "nn", "optim", "random", "serialization", "storage", "utils")
-_NAMES = {"save": "serialization", "load": "serialization"}
+_NAMES = {"save": "serialization", "load": "serialization", "OutOfMemoryError": "cuda"}
 
 
 def __getattr__(name):

@@ -43,6 +43,7 @@ from tinygrad_edu.core.mode import is_inference_mode_enabled as is_inference_mod
 from tinygrad_edu.core.mode import no_grad as no_grad
 from tinygrad_edu.core.mode import set_grad_enabled as set_grad_enabled
 from tinygrad_edu.core.tensor import Tensor as Tensor
+from tinygrad_edu.kernels.memory import OutOfMemoryError as OutOfMemoryError
 from tinygrad_edu.ops.generators import Generator as Generator
 from tinygrad_edu.serialization import load as load
 from tinygrad_edu.serialization import save as save
@@ -190,7 +191,7 @@ def as_strided(input, size, stride, storage_offset=None) -> Tensor:
     """Any view of the input's storage: shape, strides and offset as given."""
     ...
 def as_tensor(data, dtype=None, device=None) -> Tensor:
-    """`data` as a tensor, without a copy where possible (a tensor, or a numpy array on the CPU)."""
+    """`data` as a tensor, without a copy where possible: a tensor, a numpy array, an array on the GPU."""
     ...
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
     """`as_tensor` with a say on copying; takes buffers (bytes, bytearray, memoryview) too."""
@@ -560,7 +561,7 @@ def frac_(input, *, out=None) -> Tensor:
     """In-place version of `frac`."""
     ...
 def from_dlpack(ext_tensor) -> Tensor:
-    """A tensor over memory that another library offers by the DLPack protocol."""
+    """A tensor over memory that another library offers by the DLPack protocol, on the CPU or the GPU."""
     ...
 def from_numpy(ndarray) -> Tensor:
     """A tensor over the memory of a numpy array: what is written to one is seen by the other."""

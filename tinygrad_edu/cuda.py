@@ -18,6 +18,12 @@ def _cuda():
     return importlib.import_module(".cuda", backends.__name__)
 
 
+def __getattr__(name):
+    if name == "OutOfMemoryError":                  # a class of the kernels, which are imported when first used
+        return _cuda().out_of_memory()
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
 def _machine(device=None):
     """The machine behind a device; torch's error where there is none."""
     return backends.get_backend(_as_device(device)).machine

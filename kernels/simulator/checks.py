@@ -40,8 +40,8 @@ def refusal(grid, block, shared_bytes):
     if block[2] > BLOCK_Z:
         return f"a block is at most {BLOCK_Z} threads deep (z), not {block[2]}; let x be the long direction"
     if grid[1] > GRID_YZ or grid[2] > GRID_YZ or grid[0] > GRID_X:
-        return (f"a grid has at most {GRID_X} blocks in x and {GRID_YZ} in y and z; let x be the long direction, or let "
-                "each thread do several elements")
+        return (f"a grid has at most {GRID_X} blocks in x and {GRID_YZ} in y and z; let x be the long direction, or "
+                "let each thread do several elements")
     if shared_bytes > SHARED:
         return f"a block has {SHARED} bytes of shared memory, and this needs {shared_bytes}; use smaller tiles"
     return None

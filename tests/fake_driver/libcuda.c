@@ -113,13 +113,15 @@ result cuLibraryGetKernel(void **made, void *library, const char *name) { return
 result cuLibraryGetModule(void **made, void *library) { return handle(made); }
 result cuKernelGetFunction(void **made, void *kernel) { *made = kernel; return SUCCESS; }
 result cuFuncGetAttribute(int *value, int attribute, void *function) { *value = 0; return SUCCESS; }
+result cuKernelGetAttribute(int *value, int attribute, void *kernel, int device) { *value = 0; return SUCCESS; }
 result cuFuncGetParamInfo(void *function, size_t index, size_t *offset, size_t *size) { return INVALID_VALUE; }
 result cuKernelGetParamInfo(void *kernel, size_t index, size_t *offset, size_t *size) { return INVALID_VALUE; }
 
 result cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
                       void *stream, void **parameters, void **extra) {
     if (!context) return INVALID_CONTEXT;
-    if (bx * by * bz > 1024 || !gx) return INVALID_VALUE;
+    if (bx * by * bz > 1024 || bz > 64 || gy > 65535 || gz > 65535 || shared > 48 << 10) return INVALID_VALUE;
+    if (!gx || !gy || !gz || !bx || !by || !bz) return INVALID_VALUE;
     unsigned shape[7] = {gx, gy, gz, bx, by, bz, shared};
     memcpy(fake_shape, shape, sizeof shape);
     for (int i = 0; i < fake_parameter_count && i < 64; i++) memcpy(&fake_parameters[i], parameters[i], 8);
@@ -170,7 +172,8 @@ static const struct { const char *name; void *function; } known[] = {
     KNOWN(cuMemGetInfo), KNOWN(cuMemcpyHtoD), KNOWN(cuMemcpyDtoH), KNOWN(cuMemcpyDtoD), KNOWN(cuMemcpyHtoDAsync),
     KNOWN(cuMemcpyDtoHAsync), KNOWN(cuPointerGetAttribute), KNOWN(cuPointerGetAttributes), KNOWN(cuModuleLoadData),
     KNOWN(cuModuleLoadDataEx), KNOWN(cuModuleGetFunction), KNOWN(cuLibraryLoadData), KNOWN(cuLibraryGetKernel), KNOWN(cuLibraryGetModule),
-    KNOWN(cuKernelGetFunction), KNOWN(cuFuncGetAttribute), KNOWN(cuFuncGetParamInfo), KNOWN(cuKernelGetParamInfo), KNOWN(cuLaunchKernel),
+    KNOWN(cuKernelGetFunction), KNOWN(cuFuncGetAttribute), KNOWN(cuKernelGetAttribute),
+    KNOWN(cuFuncGetParamInfo), KNOWN(cuKernelGetParamInfo), KNOWN(cuLaunchKernel),
     KNOWN(cuLaunchKernelEx), KNOWN(cuStreamSynchronize), KNOWN(cuCtxSynchronize), KNOWN(cuEventSynchronize), KNOWN(cuEventCreate),
     KNOWN(cuEventElapsedTime), KNOWN(cuStreamCreate), KNOWN(cuStreamCreateWithPriority), KNOWN(cuGetErrorName), KNOWN(cuGetErrorString)};
 

@@ -14,6 +14,7 @@ import pytest
 import tinygrad_edu as te
 from tinygrad_edu.kernels import array, exchange, gpu, memory
 from tinygrad_edu.kernels.provider import cuda, float32
+from tinygrad_edu.kernels.simulator import KernelError
 
 FAKE = ctypes.CDLL("libcuda.so.1")
 F4 = np.dtype(np.float32)
@@ -206,8 +207,13 @@ def test_a_new_thread_can_use_the_gpu(machine):
 # ---- errors
 def test_a_refused_launch_names_the_kernel(machine):
     a = array.empty(machine, (12,), F4)
-    with pytest.raises(gpu.CudaError, match=r"launch scale\[\(1, 1, 1\), \(2048, 1, 1\)\] .* refused: .*INVALID_VALUE"):
-        scale[1, 2048](a, a, 12, np.float32(1))
+    for grid, block, shared, why in ((1, 2048, 0, "a block has at most 1024 threads, not 2048; use smaller blocks"),
+                                     (0, 32, 0, "there are no threads in it"),
+                                     (1, (2, 2, 128), 0, "a block is at most 64 threads deep"),
+                                     ((1, 70000), 32, 0, "a grid has at most"),
+                                     (1, 32, 50000, "a block has 49152 bytes of shared memory, and this needs 50000")):
+        with pytest.raises(KernelError, match=r"^scale\[\(\d, \d+, 1\), \(\d+, \d, \d+\)\]: " + why):
+            scale[grid, block, 0, shared](a, a, 12, np.float32(1))
     with pytest.raises(TypeError, match="a kernel takes arrays, numbers and tuples of them, not NoneType"):
         scale[1, 32](a, a, None, np.float32(1))
 
@@ -238,7 +244,7 @@ class Of:
         return exchange.to_dlpack(self.held, stream)
 
     def __dlpack_device__(self):
-        return exchange.dlpack_device()
+        return exchange.dlpack_device(self.held.machine)
 
 
 def some(machine, dtype=np.float32):
@@ -306,3 +312,64 @@ def test_tensors_live_on_it():
     te.cuda.synchronize()
     assert y.shape == (3, 4) and fake("fake_launches").value >= before + 3
     assert "numba" in sys.modules
+
+
+def tensor():
+    return te.arange(24.0).reshape(2, 3, 4).cuda().permute(2, 0, 1)
+
+
+def test_tensors_are_shared_with_other_libraries():
+    mine = tensor()
+    about = mine.__cuda_array_interface__
+    assert about["shape"] == (4, 2, 3) and about["typestr"] == "<f4" and about["strides"] == (4, 48, 16)
+    assert about["data"] == (mine.data_ptr(), False) and mine.__dlpack_device__() == (2, 0)
+    shared = (te.from_dlpack(mine), te.from_dlpack(Dlpack(mine)), te.from_dlpack(te.utils.dlpack.to_dlpack(mine)),
+              te.as_tensor(Interface(mine)), te.as_tensor(Interface(mine), device="cuda"), te.asarray(Interface(mine)))
+    for theirs in shared:
+        assert theirs.data_ptr() == mine.data_ptr() and theirs.device == te.device("cuda", 0)
+        assert theirs.stride() == mine.stride() and np.array_equal(theirs.cpu().numpy(), mine.cpu().numpy())
+    copies = (te.tensor(Interface(mine)), te.as_tensor(Interface(mine), dtype=te.float64),
+              te.as_tensor(Interface(mine), device="cpu"))
+    assert not any(copy.data_ptr() == mine.data_ptr() for copy in copies)
+    assert [str(copy.device) for copy in copies] == ["cuda:0", "cuda:0", "cpu"]
+    assert np.array_equal(copies[2].numpy(), mine.cpu().numpy()) and copies[1].dtype is te.float64
+
+
+def test_shared_tensors_keep_their_memory():
+    gc.collect()
+    before = te.cuda.memory_allocated()
+    theirs = te.from_dlpack(Dlpack(tensor()))
+    gc.collect()
+    assert te.cuda.memory_allocated() > before and theirs.cpu().sum() == 276
+    del theirs
+    gc.collect()
+    assert te.cuda.memory_allocated() == before
+
+
+def test_tensors_that_require_a_gradient_are_not_shared():
+    mine = tensor().requires_grad_()
+    with pytest.raises(BufferError, match="Can't export tensors that require gradient, use tensor.detach()"):
+        te.from_dlpack(Dlpack(mine))
+    with pytest.raises(RuntimeError, match="Can't get __cuda_array_interface__ on Variable that requires grad"):
+        mine.__cuda_array_interface__               # noqa: B018
+    assert te.as_tensor(Interface(mine.detach())).data_ptr() == mine.data_ptr()
+
+
+def test_a_full_gpu_raises_torchs_error():
+    with pytest.raises(te.cuda.OutOfMemoryError, match="^CUDA out of memory. Tried to allocate 2.00 GiB"):
+        te.empty(1 << 29, device="cuda")
+    assert te.OutOfMemoryError is te.cuda.OutOfMemoryError and issubclass(te.OutOfMemoryError, RuntimeError)
+
+
+class Dlpack:
+    """Another library's array: it knows DLPack and nothing else."""
+
+    def __init__(self, held):
+        self.__dlpack__, self.__dlpack_device__ = held.__dlpack__, held.__dlpack_device__
+
+
+class Interface:
+    """Another library's array: it knows __cuda_array_interface__ and nothing else."""
+
+    def __init__(self, held):
+        self.held, self.__cuda_array_interface__ = held, held.__cuda_array_interface__

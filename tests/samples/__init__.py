@@ -41,6 +41,8 @@ class Sample:
     rtol: float = 1.0                              # times the usual tolerances
     edges: bool = True                             # whether empty and 0-d inputs behave as torch's
     layouts: bool = True                           # whether non-contiguous inputs give the same
+    host: bool = False                             # whether it looks at the CPU's memory: cuda refuses, as in torch
+    cuda: bool = True                              # whether it is run on cuda
     why: str = ""                                  # the reason for anything unusual above
 
     @property
@@ -59,12 +61,11 @@ class Sample:
 
 
 def sample(op, expression, *, dtypes=EVERY, second=True, exact=False, node=True, rtol=1.0, edges=True, layouts=True,
-           why="",
-           **inputs):
+           host=False, cuda=True, why="", **inputs):
     """Add a line to the table."""
-    if (tuple(dtypes) != EVERY or not second or not node or rtol != 1.0 or not edges or not layouts) and not why:
-        why = "unexplained"
-    SAMPLES.append(Sample(op, expression, inputs, tuple(dtypes), second, exact, node, rtol, edges, layouts, why))
+    usual = tuple(dtypes) == EVERY and second and node and rtol == 1.0 and edges and layouts and not host and cuda
+    SAMPLES.append(Sample(op, expression, inputs, tuple(dtypes), second, exact, node, rtol, edges, layouts, host, cuda,
+                          why or ("" if usual else "unexplained")))
 
 
 def load():

@@ -43,7 +43,8 @@ sample("nn.functional.linear", "torch.nn.functional.linear(x.transpose(0, 1), w,
        b=normal(2))
 sample("nn.functional.linear", "torch.nn.functional.linear(x, w.expand(300, 256), b)", x=normal(2, 256),
        w=normal(1, 256), b=normal(300),
-       dtypes=("float64", "float32"), edges=False, why="for the path of wide layers: it needs their size")
+       dtypes=("float64", "float32"), edges=False, cuda=False,
+       why="for the CPU's path of wide layers: it needs their size, at which a kernel takes minutes in Python")
 sample("nn.functional.bilinear", "torch.nn.functional.bilinear(x, y, w, b)", x=normal(3, 2), y=normal(3, 4),
        w=normal(2, 2, 4), b=normal(2))
 

@@ -69,6 +69,22 @@ class CudaBackend:
     def synchronize(self):
         self.machine.synchronize()
 
+    # ---- memory shared with other libraries on the same GPU
+    def interface(self, array):
+        """What a tensor with this array answers as its `__cuda_array_interface__`."""
+        return kernels("exchange").interface_of(array)
+
+    def dlpack_device(self):
+        return kernels("exchange").dlpack_device(self.machine)
+
+    def to_dlpack(self, array, stream):
+        return kernels("exchange").to_dlpack(array, stream)
+
+    def shared(self, other, protocol):
+        """(buffer, shape, strides, offset, dtype) of another library's array, which "interface" or "dlpack" tells."""
+        array = getattr(kernels("exchange"), f"from_{protocol}")(self.machine, other)
+        return array.buffer, array.shape, array.strides, array.offset, dtypes.from_numpy(array.dtype)
+
     # ---- the four verbs
     def elementwise(self, op, arrays, params, shape, dtype):
         computing = next((a.dtype for a in arrays[len(op.apart):] if a.__class__ is self.Array), None)
@@ -91,6 +107,11 @@ class CudaBackend:
             return self.program(op.cuda)(*arrays, **params)
         array = next(a for a in arrays if a.__class__ is self.Array)
         return kernels("elementwise").run(op.cuda, op.__name__.lower(), arrays, params, array.shape, array.dtype)
+
+
+def out_of_memory():
+    """The exception for it: torch.cuda.OutOfMemoryError."""
+    return kernels("memory").OutOfMemoryError
 
 
 def simulated():

@@ -109,7 +109,8 @@ class Tensor(OnTape):
             return 0
         if self._spec.backend.native:
             return self._array.__array_interface__["data"][0]
-        return id(self._storage.buffer) + self._offset * self.itemsize
+        buffer = self._storage.buffer
+        return getattr(buffer, "ptr", id(buffer)) + self._offset * self.itemsize
 
     @property
     def _storage(self):

@@ -4,8 +4,8 @@ A formula that needs an op to its right calls it as a method of the gradient, wh
 """
 from ..core import printing  # noqa: F401  (attaches repr)
 from . import (
-    views, expand, slices, named, convert, create, bridges, types, arithmetic, power, math, special, compare, choose,
-    activation, return_types, reduce, extreme, variance, norm, scan, sort, counting, softmax, matmul, linear, einsum,
-    join, arrange, index, gather, indexed, masked, triangular, conv, pad, pool, normalize, embedding, loss, class_loss,
-    attention, inplace, twins, generators, random, dropout,
+    views, expand, slices, named, convert, create, sharing, bridges, types, arithmetic, power, math, special, compare,
+    choose, activation, return_types, reduce, extreme, variance, norm, scan, sort, counting, softmax, matmul, linear,
+    einsum, join, arrange, index, gather, indexed, masked, triangular, conv, pad, pool, normalize, embedding, loss,
+    class_loss, attention, inplace, twins, generators, random, dropout,
 )

@@ -1,6 +1,7 @@
-"""Tensors out of what others hold: Python's numbers and sequences, numpy, buffers, DLPack; the old constructors.
+"""Tensors out of what others hold: Python's numbers and sequences, numpy, buffers, arrays on a GPU; old constructors.
 
-`tensor` copies; the others look at the same memory where they can. Nothing here is on the tape.
+`tensor` copies; the others look at the same memory where they can. Nothing here is on the tape. How memory is shared is
+sharing.py's affair.
 """
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ import numpy as np
 
 from .. import backends
 from ..core import dtypes, layout
-from ..core.data import from_array_dtype, from_data
+from ..core.data import from_data
 from ..core.export import export
 from ..core.mode import mode
-from ..core.storage import Storage
-from ..core.tensor import Tensor, empty, from_host, from_storage
+from ..core.tensor import Tensor, empty, from_host
 from .create import checked_names, constant, dtype_of, finish, invalid, number, sizes_of
+from .sharing import from_interface, on_gpu, over
 
 # ---- copies
 COPY = ("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
@@ -26,7 +27,11 @@ def _copied(name, data, dtype, device, names=None):
     if isinstance(data, Tensor):
         warnings.warn(COPY.format(name), UserWarning, stacklevel=3)
         device = data.device if device is None else device
-    made = from_data(data, dtype and dtype_of("tensor", dtype), backends.creating(device))
+    if on_gpu(data):
+        made = from_interface(data).clone()
+        made = made.to(device=made.device if device is None else device, dtype=dtype_of("tensor", dtype, made.dtype))
+    else:
+        made = from_data(data, dtype and dtype_of("tensor", dtype), backends.creating(device))
     if names is not None:
         made = from_host(made._host(), made.dtype, made._spec.backend, checked_names(names, made.shape))
     return made
@@ -105,33 +110,18 @@ def from_numpy(ndarray):
         raise TypeError(f"expected np.ndarray (got {'numpy.' * issubclass(kind, np.generic)}{kind.__name__})")
     if not ndarray.flags.writeable:                # the tensor is not either: numpy refuses to write
         _warn_read_only("NumPy array", "writing to this tensor will result in undefined behavior", "array")
-    return _over(ndarray)
-
-
-def _over(ndarray):
-    dtype, step = from_array_dtype(ndarray), ndarray.itemsize
-    if any(s % step for s in ndarray.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
-                         "reallocate the memory.")
-    strides = tuple(s // step for s in ndarray.strides)
-    if ndarray.flags.c_contiguous:
-        buffer = ndarray.reshape(-1)
-        strides = layout.contiguous_strides(ndarray.shape)
-    else:
-        extent = layout.extent(ndarray.shape, strides)
-        buffer = np.lib.stride_tricks.as_strided(ndarray, (extent,), (step,), writeable=ndarray.flags.writeable)
-    return from_storage(Storage(buffer, backends.CPU, dtype), ndarray.shape, strides, 0, dtype)
+    return over(ndarray)
 
 
 @export("as_tensor()", out=False)
 def as_tensor(data, dtype=None, device=None):
-    """`data` as a tensor, without a copy where possible (a tensor, or a numpy array on the CPU)."""
-    own = data
+    """`data` as a tensor, without a copy where possible: a tensor, a numpy array, an array on the GPU."""
     if isinstance(data, np.ndarray):
-        data = from_numpy(data)
+        data, device = from_numpy(data), backends.creating(device)
+    elif on_gpu(data):
+        data = from_interface(data)
     elif not isinstance(data, Tensor):
         return tensor(data, dtype=dtype, device=device)
-    device = backends.creating(device) if own is not data else device
     return data.to(device=data.device if device is None else device, dtype=dtype_of("as_tensor", dtype, data.dtype))
 
 
@@ -140,7 +130,7 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     """`as_tensor` with a say on copying; takes buffers (bytes, bytearray, memoryview) too."""
     if isinstance(obj, (bytes, bytearray, memoryview)):
         made = frombuffer(obj, dtype=dtype_of("asarray", dtype))
-    elif isinstance(obj, (Tensor, np.ndarray)):
+    elif isinstance(obj, (Tensor, np.ndarray)) or on_gpu(obj):
         made = as_tensor(obj, dtype=dtype, device=device)
     elif copy is False:
         raise ValueError("can't alias arbitrary sequence into a tensor.")
@@ -179,49 +169,7 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     if count < 0 and (length - offset) % step:
         raise ValueError(f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element "
                          f"size ({step})")
-    return finish(_over(np.frombuffer(memory, dtype.numpy, max(count, -1), offset)), requires_grad)
-
-
-@export("from_dlpack()", out=False)
-def from_dlpack(ext_tensor):
-    """A tensor over memory that another library offers by the DLPack protocol."""
-    class _Host:                                   # numpy asks for these two only
-        def __init__(self, other):
-            self.other = other
-
-        def __dlpack__(self, **kwargs):
-            try:
-                return self.other.__dlpack__(**kwargs)
-            except TypeError:
-                return self.other.__dlpack__()
-
-        def __dlpack_device__(self):
-            return self.other.__dlpack_device__()
-    if type(ext_tensor).__name__ == "PyCapsule":   # what `utils.dlpack.to_dlpack` gives, over the host's memory
-        capsule = ext_tensor
-        verbs = {"__dlpack__": lambda self: capsule, "__dlpack_device__": lambda self: (1, 0)}
-        ext_tensor = type("_Owner", (), verbs)()
-    if not hasattr(ext_tensor, "__dlpack__"):
-        raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only "
-                           "once, so you might have already constructed a tensor from it once.")
-    found = np.from_dlpack(_Host(ext_tensor))
-    if not found.flags.writeable:
-        # numpy marks what it imports read-only; the memory is the other library's, and torch shares it writable
-        pointer = found.__array_interface__["data"][0]
-        holder = type("_Memory", (), {"__array_interface__": {**found.__array_interface__, "data": (pointer, False)},
-                                      "keep": found})()
-        found = np.asarray(holder)
-    return _over(found)
-
-
-def _dlpack(x, *, stream=None, max_version=None, dl_device=None, copy=None):
-    if x.requires_grad:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    return x.numpy().__dlpack__(**({} if max_version is None else {"max_version": max_version}))
-
-
-Tensor.__dlpack__ = _dlpack
-Tensor.__dlpack_device__ = lambda x: (1, 0)
+    return finish(over(np.frombuffer(memory, dtype.numpy, max(count, -1), offset)), requires_grad)
 
 
 def _kernel_array(x):
