@@ -7,6 +7,8 @@ meaning (`rebind`).
 """
 from __future__ import annotations
 
+import builtins
+import dis
 import functools
 import types
 
@@ -160,7 +162,24 @@ def jit(function=None, *, device=False, **options):
     if not isinstance(function, types.FunctionType):
         raise TypeError(f"cuda.jit takes a Python function, not {function!r}. Signatures are not needed: a kernel is "
                         "compiled for the arguments of each launch")
-    return DeviceFunction(function, **options) if device else Kernel(function, **options)
+    if device:
+        return DeviceFunction(function, **options)
+    if not function.__module__.startswith(f"{__package__}."):       # ours are tested; importing them should cost nothing
+        refuse_early(function)
+    return Kernel(function, **options)
+
+
+def refuse_early(function):
+    """Translate a kernel for the simulator where it is defined: what can't be translated is said there, by file and line.
+
+    Not where a GPU will run it, nor where the kernel uses something that is defined further down.
+    """
+    from . import gpu
+    from .simulator import program
+    used = [i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"]
+    defined = all([name in function.__globals__ or hasattr(builtins, name) for name in used])
+    if defined and not gpu.is_present():
+        program(function)
 
 
 MEMBERS = {
