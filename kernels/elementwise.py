@@ -176,7 +176,7 @@ def strided3(f, index):
     return strided
 
 
-FLAT, VECTOR, STRIDED = (flat0, flat1, flat2, flat3), (flat0, vector1, vector2, vector3), \
+FLAT, VECTOR, STRIDED = (flat0, flat1, flat2, flat3), (None, vector1, vector2, vector3), \
     (strided0, strided1, strided2, strided3)
 
 
@@ -249,7 +249,7 @@ def launch(scalar, arrays, out, numbers):
     if not n:
         return
     if out.is_contiguous() and all([a.shape == out.shape and a.is_contiguous() for a in arrays]):
-        wide = n >= 1024 and not machine.simulated and four_by_four(arrays, out)
+        wide = bool(arrays) and n >= 1024 and not machine.simulated and four_by_four(arrays, out)
         made, work = kernel((VECTOR if wide else FLAT)[len(arrays)], scalar), ceil_div(n, 4) if wide else n
         args = *arrays, out, n, numbers
     else:
@@ -299,11 +299,14 @@ def fill(target, value):
 
 
 def identity(source, target):
+    if target.kind == "u" and source.kind not in "iub":       # a GPU makes 0 of a negative float, where C wraps around
+        return whole
     return truth if target.kind == "b" else same
 
 
 same = lambda x: x
 truth = lambda x: x != 0
+whole = lambda x: int(x)
 
 
 @cuda.jit(device=True)

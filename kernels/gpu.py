@@ -13,6 +13,7 @@ for reads out of bounds knows each array's.
 """
 from __future__ import annotations
 
+import collections
 import ctypes
 import functools
 import os
@@ -148,6 +149,7 @@ class Gpu(Machine):
         self.pools = os.environ.get("PYTORCH_NO_CUDA_MEMORY_CACHING") != "1"
         self.free, self.allocated, self.reserved, self.peak = {}, 0, 0, 0
         self.launches, self.last, self.tables = 0, None, {}
+        self.recent = collections.deque(maxlen=16)  # tables that a launch may be about to use: not to be given back yet
 
     def ask(self, function, *args):
         """Call the driver: what it gives, or its error."""
@@ -282,12 +284,13 @@ class Gpu(Machine):
                 any([not -0x80000000 <= n <= 0x7fffffff for n in given if n.__class__ is int]))
 
     def table(self, addresses):
-        """The address of an array of addresses. An optimizer's stay the same from step to step: they are sent once."""
+        """The address of an array of addresses. What stays the same from step to step is sent once."""
         found = self.tables.get(addresses)
         if found is None:
             if len(self.tables) >= TABLES:
-                self.tables.clear()
+                self.tables.pop(next(iter(self.tables)), None)          # the oldest
             found = self.tables[addresses] = self.upload(np.array(addresses, np.uint64))
+        self.recent.append(found)
         return found.ptr
 
     def make(self, kernel, kinds, wide):

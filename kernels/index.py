@@ -27,7 +27,7 @@ import numpy as np
 
 from .array import ceil_div, collapse, empty
 from .compact import INT64, as_bits, per_element, true_places, width
-from .elementwise import contiguous
+from .elementwise import cast, contiguous
 from .provider import cuda, int64, jit, uint32
 
 CHECKERS = 256       # blocks that look for an index out of range
@@ -175,7 +175,7 @@ def gather(x, index, *, dim):
 def index_select(x, index, *, dim):
     """The slices of x along dim at the indices of a vector."""
     if not x.ndim:
-        return contiguous(x.view((1,))).view(()) if index.size == 1 else empty(x.machine, (), x.dtype)
+        return cast(x, x.dtype) if index.size == 1 else empty(x.machine, (), x.dtype)
     shape = x.shape[:dim] + index.shape + x.shape[dim + 1:]
     of_k = (0,) * dim + index.strides + (0,) * (x.ndim - dim - 1)
     return fetch(x, index, shape, without(x.strides, dim), of_k, x.shape[dim], x.strides[dim])

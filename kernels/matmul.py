@@ -283,9 +283,10 @@ def run(product):
     if machine.simulated:
         strips.run(p)
         return p.c
-    if max(p.N, p.M) > LARGEST * TILE and p.N > p.M:
-        p.turn()                                    # many columns are many rows: they go along x
     kernel, block, tile = choose(p)
+    if ceil_div(p.N, tile[1]) > LARGEST and p.N > p.M:
+        p.turn()                                    # many columns are many rows: they go along x
+        kernel, block, tile = choose(p)
     splits, depth = split(p, tile)
     for part in pieces(p, LARGEST // splits):
         launch(part, kernel, block, tile, splits, depth)

@@ -9,15 +9,16 @@ import os
 
 import numpy as np
 
-LARGEST_SHARED = 48 * 1024                          # bytes of shared memory that every GPU gives a block
-
 
 class OutOfMemoryError(RuntimeError):
     """The machine's memory is full: a GPU's even after everything unused was given back."""
 
 
 class Machine:
-    """What kernels run on. A buffer has `machine`, `dtype`, `nbytes` and a length; it may be read as any other type."""
+    """What kernels run on.
+
+    A buffer has `machine`, `dtype`, `nbytes`, `ptr` (an address) and a length; it may be read as any other type.
+    """
     name = "nothing"
     simulated = False
 
@@ -34,7 +35,7 @@ class Machine:
         raise NotImplementedError
 
     def launch(self, kernel, grid, block, shared, args, work=1):
-        """Run a kernel; arrays among the arguments are `Array`s or numpy arrays.
+        """Run a kernel; arrays among the arguments are `Array`s or numpy arrays. KernelError for sizes no GPU takes.
 
         work   how many simple threads each of these threads is worth: a simulator counts what it should compile
         """

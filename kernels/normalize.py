@@ -33,6 +33,7 @@ from .elementwise import contiguous
 from .lift import computing_type
 from .provider import cuda, float32, float64
 from .reduce import add, block_reduce
+from .rows import power_of_two
 
 BLOCK = 256
 
@@ -169,7 +170,7 @@ def blocks_for(machine, n, groups):
     """(threads of a group, groups of a block)"""
     if machine.simulated:                           # meetings cost time there, and nobody waits for memory
         return 1, min(32, groups)
-    threads = min(BLOCK, max(32, reduce.power_of_two(ceil_div(n, 4))))
+    threads = min(BLOCK, max(32, power_of_two(ceil_div(n, 4))))
     return threads, 1 if threads > 32 else BLOCK // 32
 
 

@@ -164,13 +164,13 @@ def jit(function=None, *, device=False, **options):
                         "compiled for the arguments of each launch")
     if device:
         return DeviceFunction(function, **options)
-    if not function.__module__.startswith(f"{__package__}."):       # ours are tested; importing them should cost nothing
+    if not function.__module__.startswith(f"{__package__}."):       # ours are tested, and imports should cost nothing
         refuse_early(function)
     return Kernel(function, **options)
 
 
 def refuse_early(function):
-    """Translate a kernel for the simulator where it is defined: what can't be translated is said there, by file and line.
+    """Translate a kernel for the simulator where it is defined, so that what can't be translated is said there.
 
     Not where a GPU will run it, nor where the kernel uses something that is defined further down.
     """

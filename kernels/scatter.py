@@ -132,7 +132,7 @@ def combine_kernel(T, reduce, include_self, index):
                     j += 1
                     count += 1
                 if mean and whole:
-                    total = T(total // T(count))
+                    total = T(int64(total) // count)
                 elif mean:
                     total = T(total / T(count))
                 o[at_o] = total
