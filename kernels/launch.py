@@ -18,10 +18,9 @@ from .memory import HostBuffer, Machine, OutOfMemoryError
 from .provider import TYPES
 
 MODES = ("auto", "python", "compiled", "check")
-BIG = 2048           # threads in one launch: more, and it's compiled at once (which costs as much as 100,000 in Python)
-HOT = 65536          # threads of all launches of one kernel until it's compiled
-
-
+BIG = 2048           # threads in one launch: more, and it's compiled at once (which costs as much as 30,000 in Python)
+HOT = 16384          # threads of all launches of one kernel until it's compiled
+LAUNCH = 64          # what a launch costs in Python besides its threads, in threads
 NUMBERS = {int, float, bool, *[t.numpy.type for t in TYPES.values()]}           # arguments that have no machine
 
 
@@ -142,7 +141,7 @@ class Simulator(Machine):
         self.launches += 1
         if not made.compiled and self.mode == "auto":
             threads = math.prod(grid) * math.prod(block) * work
-            made.threads += threads
+            made.threads += max(threads, LAUNCH)
             if threads > BIG or made.threads > HOT:
                 made.run, made.compiled = self.compile(kernel, args), True
         made.run(grid, block, shared, args)
@@ -157,10 +156,12 @@ class Simulator(Machine):
         return program(kernel.py_func)
 
     def compile(self, kernel, args):
-        """The compiled form; the one in Python where there is no numba, and in "auto" for what numba can't compile."""
+        """The compiled form; that in Python without numba, for kernels that print, and in "auto" where numba can't."""
         from .simulator import Unsupported
+        if "print" in kernel.py_func.__code__.co_names:
+            return self.program(kernel).python()
         try:
-            return self.program(kernel).compiled(args)
+            return self.program(kernel).compiled(args, boundscheck=kernel.boundscheck)
         except ImportError:
             return self.program(kernel).python()
         except Unsupported:

@@ -107,12 +107,16 @@ class DeviceFunction:
 class Kernel:
     """A kernel: `kernel[blocks, threads](arrays and numbers)`.
 
+    boundscheck   whether the simulator's compiled form looks at every index, as its form in Python does: by default for
+                  all kernels but this library's own, which are tested
+
     It keeps the Python function and its options (`launch_bounds=`, `max_registers=`: for GPUs). What the machines make
     of it they keep in `made`, under a key of their own.
     """
 
-    def __init__(self, py_func, **options):
+    def __init__(self, py_func, boundscheck=None, **options):
         self.py_func, self.options, self.made = py_func, options, {}
+        self.boundscheck = not is_ours(py_func) if boundscheck is None else boundscheck
         self.__name__, self.__doc__, self.__module__ = py_func.__name__, py_func.__doc__, py_func.__module__
 
     def __getitem__(self, configuration):
@@ -142,7 +146,11 @@ def three(size):
     """Blocks or threads as three numbers."""
     if size.__class__ is int:
         return size, 1, 1
-    sizes = tuple([int(n) for n in size]) if isinstance(size, (tuple, list)) else (int(size),)
+    sizes = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if any([not hasattr(n, "__index__") for n in sizes]):
+        raise TypeError(f"blocks and threads are whole numbers, not {size}: for n elements take (n + threads - 1) // "
+                        "threads blocks")
+    sizes = tuple([int(n) for n in sizes])
     if not 1 <= len(sizes) <= 3:
         raise ValueError(f"a grid or a block has one, two or three dimensions, not {size}")
     return sizes + (1,) * (3 - len(sizes))
@@ -164,9 +172,13 @@ def jit(function=None, *, device=False, **options):
                         "compiled for the arguments of each launch")
     if device:
         return DeviceFunction(function, **options)
-    if not function.__module__.startswith(f"{__package__}."):       # ours are tested, and imports should cost nothing
+    if not is_ours(function):                       # ours are tested, and imports should cost nothing
         refuse_early(function)
     return Kernel(function, **options)
+
+
+def is_ours(function):
+    return (function.__module__ or "").startswith(f"{__package__}.")
 
 
 def refuse_early(function):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import time
 from types import SimpleNamespace
 
 from . import backends
@@ -97,6 +98,34 @@ def get_device_properties(device=None):
 def synchronize(device=None):
     """Wait until the device has finished; torch's error where there is none."""
     _machine(device).synchronize()
+
+
+class Event:
+    """A moment on the device, for timing: `start.record()`, work, `end.record()`, `start.elapsed_time(end)`.
+
+    Recording waits for the work before it, so times are right, and a program with many events is slower than torch's.
+    """
+
+    def __init__(self, enable_timing=False, blocking=False, interprocess=False):
+        self.enable_timing, self._time = enable_timing, None
+
+    def record(self, stream=None):
+        synchronize()
+        self._time = time.perf_counter()
+
+    def synchronize(self):
+        """Wait until the moment has come: it has."""
+
+    def query(self):
+        return True
+
+    def elapsed_time(self, end_event):
+        """Milliseconds from this moment to the other."""
+        if not (self.enable_timing and end_event.enable_timing):
+            raise ValueError("Both events must be created with argument 'enable_timing=True'.")
+        if self._time is None or end_event._time is None:
+            raise ValueError("Both events must be recorded before calculating elapsed time.")
+        return 1000 * (end_event._time - self._time)
 
 
 # ---- memory

@@ -37,6 +37,9 @@ def _roots(outputs, gradients, create_graph):
             if grad.shape != out.shape:
                 raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] "
                                    f"has a shape of {out.shape}.")
+            if grad._spec.backend is not out._spec.backend:
+                raise RuntimeError(f"invalid gradient at index {i} - expected device {out.device} but got "
+                                   f"{grad.device}")
             if grad.dtype is not out.dtype:
                 if not grad.is_floating_point():
                     raise RuntimeError("For integral input tensors, argument 'gradient' must be floating point; got "

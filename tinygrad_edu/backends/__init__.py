@@ -29,6 +29,8 @@ class device:
             index = int(number)
         if not type:
             raise RuntimeError("Device string must not be empty")
+        if index is not None and index < 0:
+            raise RuntimeError("Device index must not be negative")
         if type not in KNOWN and type not in _backends:
             if not type.replace("_", "").isalpha():
                 raise RuntimeError(f"Invalid device string: '{type}'")
@@ -176,6 +178,8 @@ CPU = cpu.CPU
 
 def __getattr__(name):
     """torch.backends.cudnn and its like: switches that programs set."""
+    if name == "cuda":
+        return importlib.import_module(".cuda", __name__)
     if name in ("cudnn", "mps", "mkl", "openmp"):
         return getattr(importlib.import_module(".switches", __name__), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core import dtypes
 from . import device, register_backend
+from .switches import Library
 
 KERNELS = __package__.removesuffix("backends") + "kernels"
 
@@ -137,3 +138,12 @@ def use(backend):
     register_backend(backend)
     backend.device = device("cuda", 0)              # ... and the device that its tensors are on
     return backend
+
+
+# ---- torch.backends.cuda: switches that programs set
+matmul = Library(allow_tf32=False, allow_fp16_reduced_precision_reduction=False)
+
+
+def is_built():
+    """Whether this library can compute on CUDA at all; `cuda.is_available()` tells whether it can here."""
+    return True

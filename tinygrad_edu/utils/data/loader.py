@@ -26,6 +26,7 @@ import weakref
 from multiprocessing import connection as connections
 from typing import Generic
 
+from ...backends import find_cuda
 from . import worker
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset, Sample
@@ -183,7 +184,7 @@ class _Iterator:
     """What both kinds of passes have in common. The order of the draws of random numbers is torch's."""
 
     def __init__(self, loader):
-        if loader.pin_memory:
+        if loader.pin_memory and not find_cuda():
             warnings.warn("'pin_memory' argument is set as true but no accelerator is found, then device pinned memory "
                           "won't be used.", stacklevel=3)
         self.index_sampler = loader._index_sampler
