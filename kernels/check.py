@@ -281,7 +281,7 @@ def in_parallel(todo, architectures, jobs):
     """The answers of `inspect_case`, in order."""
     jobs = min(jobs or os.cpu_count() or 1, len(todo))
     if jobs == 1:
-        yield from [inspect_case(*case, architectures) for case in todo]
+        yield from (inspect_case(*case, architectures) for case in todo)
         return
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         yield from pool.map(inspect_case, *zip(*todo), [architectures] * len(todo))

@@ -23,6 +23,18 @@ def check(name, got, want, tol):
     print(f"{name:<60} differs by {error:.0e}")
 
 
+def check_all(errors, tolerances):
+    """Print every (name, error) of `errors(machine, dtype)` for each dtype, and fail if one is over its tolerance."""
+    from .memory import default
+    machine = default()
+    for dtype, tol in tolerances.items():
+        for name, error in errors(machine, np.dtype(dtype).type):
+            assert error <= tol, f"{name} of {dtype} is off by {error:.1e}, which is more than {tol:.0e}"
+            print(f"{dtype} {name:<52} differs by {error:.0e}")
+    if machine.simulated:
+        print(f"{machine.launches} launches")
+
+
 def difference(got, want):
     """The largest distance of two arrays, in units of the largest finite number that is wanted (or of 1)."""
     got, want = (np.asarray(a.numpy() if hasattr(a, "machine") else a) for a in (got, want))

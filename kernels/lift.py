@@ -24,44 +24,13 @@ import zlib
 import numpy as np
 
 from .provider import Intrinsic, float32, float64, int64, jit, type_of
+from .source import definition
 
 FOLDABLE = {name: getattr(math, name) for name in ("log", "sqrt", "exp", "pi", "inf", "nan", "e", "tau")}
 
 
-# ---- finding the source
-@functools.lru_cache(64)
-def tree_of(filename, source):
-    return ast.parse(source)
-
-
-def definition(function):
-    """The syntax tree of a function: a Lambda or a FunctionDef."""
-    code = function.__code__
-    source = "".join(linecache.getlines(code.co_filename, function.__globals__))
-    if not source:
-        raise TypeError(f"the source of {function.__name__} can't be read: a function that runs on a GPU is translated "
-                        "from its source, so it has to stand in a file or a notebook cell")
-    found = [node for node in ast.walk(tree_of(code.co_filename, source))
-             if isinstance(node, (ast.Lambda, ast.FunctionDef)) and first_line(node) == code.co_firstlineno
-             and arguments(node) == code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]]
-    if len(found) > 1:                              # lambdas that share a line: which one compiles to the same code?
-        found = [node for node in found if isinstance(node, ast.FunctionDef) or compiles_to(node, code)] or found
-    if not found:
-        raise TypeError(f"the source of {function.__name__} has changed since {code.co_filename} was imported")
-    return found[0]
-
-
-def first_line(node):
-    return min([node.lineno, *[d.lineno for d in getattr(node, "decorator_list", ())]])
-
-
 def arguments(node):
     return tuple([a.arg for a in node.args.args + node.args.kwonlyargs])
-
-
-def compiles_to(node, code):
-    made = compile(ast.Expression(node), "<lambda>", "eval").co_consts[0]
-    return (made.co_code, made.co_consts, made.co_names) == (code.co_code, code.co_consts, code.co_names)
 
 
 # ---- typing the literals
@@ -330,7 +299,7 @@ def lift(function, name, places, dtypes, computing, out):
 
 @functools.lru_cache(None)
 def _lift(function, name, places, dtypes, computing, out):
-    node = definition(function)
+    node = definition(function)[0]
     compute = computing_type(computing)
     floating = compute in (float32, float64)
     names, lines, kinds, given, count = [], [], {}, iter(dtypes), 0

@@ -162,14 +162,8 @@ def check(machine, dtype):
 
 
 def main():
-    from .memory import default
-    machine = default()
-    for dtype, most in ((np.float32, 1e-5), (np.float64, 1e-13)):
-        for name, error in check(machine, dtype):
-            assert error <= most, f"{name} of {np.dtype(dtype)} is off by {error}"
-            print(f"{np.dtype(dtype)!s:8} {name:40} differs by {error:.0e}")
-    if machine.simulated:
-        print(f"{machine.launches} launches")
+    from .lesson import check_all
+    check_all(check, {"float32": 1e-5, "float64": 1e-13})
 
 
 def cases():

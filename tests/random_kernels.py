@@ -1,9 +1,10 @@
 """Random kernels, and a simulator of threads to compare with.
 
 The kernels have no races: each thread writes its own elements, and reads others' only after a barrier. They have blocks
-in three dimensions, loops, branches, breaks and early returns around barriers and shuffles wherever CUDA allows them,
-whole numbers and float32. The reference runs each thread by itself, as a generator that yields wherever it meets
-others; it shares no line with the simulator under test.
+in three dimensions, loops (also within each other over one variable, and with else), branches, breaks and early returns
+around barriers and shuffles wherever CUDA allows them, local arrays under second names, device functions with shared
+arrays, whole numbers and float32. The reference runs each thread by itself, as a generator that yields wherever it
+meets others; it shares no line with the simulator under test.
 """
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import ast
 import importlib.util
 import itertools
 import random
+import sys
 import types
 
 import numpy as np
@@ -41,10 +43,27 @@ def late(q, t):
     return q * 2
 
 
+@cuda.jit(device=True)
+def over_block(q, t, d):
+    part = cuda.shared.array(256, int64)
+    part[t] = q
+    cuda.syncthreads()
+    r = part[(t + d) % (cuda.blockDim.x * cuda.blockDim.y * cuda.blockDim.z)]
+    cuda.syncthreads()
+    return r % 1009
+
+
+@cuda.jit(device=True)
+def axis(q):
+    return q % 7 + cuda.threadIdx.x
+
+
 def k(a, b, o, p, n):
     s = cuda.shared.array(256, int64)
     sf = cuda.shared.array(256, float32)
     mine = cuda.local.array(4, int64)
+    other = cuda.local.array(4, int64)
+    row = mine if n % 2 == 0 else other
     bd = cuda.blockDim.x * cuda.blockDim.y * cuda.blockDim.z
     t = (cuda.threadIdx.z * cuda.blockDim.y + cuda.threadIdx.y) * cuda.blockDim.x + cuda.threadIdx.x
     block = (cuda.blockIdx.z * cuda.gridDim.y + cuda.blockIdx.y) * cuda.gridDim.x + cuda.blockIdx.x
@@ -60,12 +79,14 @@ def k(a, b, o, p, n):
     sf[t] = f
     for i in range(4):
         mine[i] = x % (i + 3)
+        other[i] = t * i
     cuda.syncthreads()
+    y += over_block(x, t, 1)
 """
 TAIL = """
     o[g, 0] = x
     o[g, 1] = y
-    o[g, 2] = z + mine[1] + 3 * mine[2]
+    o[g, 2] = z + mine[1] + 3 * mine[2] + 5 * other[0] + 7 * row[3]
     o[g, 3] = u
     o[g, 4] = v
     p[g, 0] = f
@@ -74,21 +95,27 @@ TAIL = """
 
 
 class Writer:
-    """The text of one kernel. Contexts: "block", all threads come here; "warp", whole warps; "plain", any threads."""
+    """The text of one kernel. Contexts: "block", all threads come here; "warp", whole warps; "plain", any threads.
+
+    In some kernels threads return one by one; they have barriers, but nothing that wants whole warps.
+    """
 
     def __init__(self, r, whole_warps):
         self.r, self.whole_warps, self.loops, self.depth = r, whole_warps, 0, 0
+        self.one_by_one, self.counting = r.random() < .25, []       # the variables of the for loops around
 
     # ---- expressions
     def number(self, d=0):
         r, n = self.r, self.number
         return [lambda: r.choice("xyz"), lambda: r.choice("xyz"), lambda: str(r.randrange(-5, 9)), lambda: "t",
-                lambda: r.choice(["n", "bd", "u", "v", "block"]), lambda: "a[g]", lambda: f"mine[{r.randrange(4)}]",
+                lambda: r.choice(["n", "bd", "u", "v", "block"]), lambda: "a[g]",
+                lambda: f"{r.choice(['mine', 'row', 'other'])}[{r.randrange(4)}]",
                 lambda: "cuda.threadIdx." + r.choice("xyz"),
                 lambda: f"({n(d + 1)} + {n(d + 1)})", lambda: f"({n(d + 1)} * {r.randrange(-3, 4)})",
                 lambda: f"({n(d + 1)} // {r.randrange(2, 5)})", lambda: f"({n(d + 1)} ^ {r.randrange(9)})",
                 lambda: f"({n(d + 1)} if {self.test(d + 1)} else {n(d + 1)})", lambda: f"max({n(d + 1)}, {n(d + 1)})",
-                ][r.randrange(14 if d < 3 else 8)]()
+                lambda: f"(axis({n(d + 1)}) if {self.test(d + 1)} else {n(d + 1)})",
+                ][r.randrange(15 if d < 3 else 8)]()
 
     def real(self, d=0):
         r, n = self.r, self.real
@@ -125,6 +152,10 @@ class Writer:
             return self.through_shared()
         if context != "plain" and roll < .26:
             return self.meeting(context)
+        if roll > .97:
+            leave = self.leaving(context)
+            if leave:
+                return [f"if {leave}:", "    return"]
         if roll < .36 and self.depth < 3:
             return self.branch(self.test(), "plain", loop if context == "plain" else None)
         if context != "plain" and roll < .46 and self.depth < 3:
@@ -134,17 +165,23 @@ class Writer:
                 f"t // 32 {r.choice(['== 0', '> 0', '% 2 == 1'])}", "warp", loop if context == "warp" else None
             )
         if roll < .66 and self.depth < 3:
-            return self.loop(context)
+            return self.loop(context, loop)
         if roll < .72 and loop == context:
             leave = dict(block=self.uniform, warp=lambda: f"t // 32 == {r.randrange(2)}", plain=self.test)[context]()
             return [f"if {leave}:", f"    {r.choice(['break', 'continue'])}"]
-        if roll < .74 and context == "block" and self.depth == 0:
-            return [f"if t // 32 == {r.randrange(5)} and {self.uniform()}:", "    return"]
         if roll < .80:
             return [f"{r.choice('fh')} = ({self.real()}) * float32(0.5)"]
         if roll < .84:
-            return [f"mine[{r.randrange(4)}] {r.choice(['=', '+='])} ({self.number()}) % 991"]
+            array = r.choice(["mine", "mine", "row", "other"])
+            return [f"{array}[{r.randrange(4)}] {r.choice(['=', '+='])} ({self.number()}) % 991"]
         return [f"{r.choice('xyz')} {r.choice(['=', '+='])} ({self.number()}) % 997"]
+
+    def leaving(self, context):
+        """A condition on which threads may return here, or None."""
+        if self.one_by_one:
+            return f"{self.test()} and {self.test()}"
+        if context != "plain":
+            return f"t // 32 == {self.r.randrange(5)} and {self.uniform()}"
 
     def through_shared(self):
         r = self.r
@@ -178,7 +215,12 @@ class Writer:
         ]
         if context == "block":
             word = r.choice(["count", "and", "or"])
-            kinds.append(lambda: f"{var} = cuda.syncthreads_{word}({self.test()})")
+            together = [lambda: f"{var} = cuda.syncthreads_{word}({self.test()})",
+                        lambda: f"{var} {r.choice(['=', '+='])} over_block({self.number()}, t, {r.randrange(1, 9)})",
+                        lambda: f"s[t] = {var}; {var} = s[t] * 2 + over_block({self.number()}, t, 2)"]
+            kinds = together if self.one_by_one else kinds + together
+        elif self.one_by_one:
+            return [f"{var} = ({self.number()}) % 991"]
         return [r.choice(kinds)()]
 
     def branch(self, test, context, loop):
@@ -189,18 +231,26 @@ class Writer:
         self.depth -= 1
         return out
 
-    def loop(self, context):
+    def loop(self, context, outer):
         r = self.r
         self.depth, self.loops = self.depth + 1, self.loops + 1
-        i, context = f"i{self.loops}", context if r.random() < .8 else "plain"
-        varying = dict(block="n % 3", warp="t // 32 + 1", plain="t % 4")[context]
-        heads = [f"for {i} in range({r.choice(['3', 'n % 4', '2'])}):", f"for {i} in (1, 2, 4):",
-                 f"for {i} in range(t, t + 3):", f"for {i} in range({varying}):", f"for {i} in range(3, 0, -1):"]
-        if r.random() < .75:
-            out = [r.choice(heads), f"    z += {i}"]
+        i, inner = f"i{self.loops}", context if r.random() < .8 else "plain"
+        varying = dict(block="n % 3", warp="t // 32 + 1", plain="t % 4")[inner]
+        heads = [f"range({r.choice(['3', 'n % 4', '2'])})", "(1, 2, 4)", "range(t, t + 3)", f"range({varying})",
+                 "range(3, 0, -1)"]
+        counts = r.random() < .75
+        if counts:
+            again = self.counting and r.random() < .25
+            i = r.choice(self.counting) if again else i
+            out = [f"for {i} in {r.choice(heads)}:", f"    z += {i}"]
+            self.counting.append(i)
         else:
             out = [f"{i} = 0", f"while {i} < {r.choice(['3', 'n % 4', '2'])}:", f"    {i} += 1"]
-        out += self.block(1, context, 3, context)
+        out += self.block(1, inner, 3, inner)
+        if counts:
+            out.append(f"    z += 3 * {self.counting.pop()}")
+        if inner == "plain" and r.random() < .3:    # (a break in the else leaves the loop around)
+            out += ["else:", *self.block(1, "plain", 2, outer if outer == context == "plain" else None)]
         self.depth -= 1
         return out
 
@@ -253,7 +303,7 @@ class Yields(ast.NodeTransformer):
     def visit_Call(self, node):
         self.generic_visit(node)
         name = ast.unparse(node.func)
-        if name in ("over_warp", "late"):
+        if name in ("over_warp", "late", "over_block"):
             return ast.YieldFrom(node)
         if name.startswith("cuda.") and "sync" in name:
             return ast.Yield(ast.Tuple([ast.Constant(name[5:]), ast.Tuple(node.args, ast.Load())], ast.Load()))
@@ -280,9 +330,8 @@ def reference(source, grid, block, args):
 
 
 def shared_array(shared):
-    """cuda.shared.array of one thread: its first call gives the block's first array, its second the second."""
-    asked = itertools.count()
-    return lambda shape, dtype: shared.setdefault(next(asked), np.zeros(shape, dtype))
+    """cuda.shared.array: the block has one array for each line that asks for one."""
+    return lambda shape, dtype: shared.setdefault(sys._getframe(1).f_lineno, np.zeros(shape, dtype))
 
 
 def run_block(threads):
@@ -327,7 +376,7 @@ def warp_answer(t, first, lanes, waits):
     votes = {k - first: bool(waits[k][1][1]) for k in lanes} if word != "syncwarp" else {}
     return dict(
         syncwarp=None,
-        ballot_sync=sum(1 << k for k, vote in votes.items() if vote),
+        ballot_sync=sum(1 << k if k < 31 else -1 << k for k, vote in votes.items() if vote),        # (an int32)
         any_sync=any(votes.values()),
         all_sync=all(votes.values()),
     )[word]

@@ -19,6 +19,19 @@ def f32(x):
     return float(f4(x))
 
 
+def wrap(x):
+    return (x + 2 ** 63) % 2 ** 64 - 2 ** 63
+
+
+def xorshift(x):
+    """Marsaglia's random numbers, with signed shifts."""
+    for _ in range(5):
+        x ^= wrap(x << 13)
+        x ^= x >> 7
+        x ^= wrap(x << 17)
+    return x
+
+
 # x dtype, y dtype, result dtype, then (x, y, expression, expected)
 CASES = {
     ("f4", "f4", "f8"): [
@@ -76,6 +89,9 @@ CASES = {
         (-1, 0, "math.log1p(x)", -inf),
         (1000, 0, "math.expm1(x)", inf),
         (1, 0, "math.atanh(x)", inf),
+        (0, 0, "x ** -1", inf),
+        (0, -1, "x ** int(y)", inf),
+        (-0.0, 0, "math.gamma(x)", -inf),
         (2, 0, "math.fabs(-x)", 2.0),
         (-0.0, 0, "math.copysign(float32(1), x)", -1.0),
         (1000, 0, "math.cosh(x)", inf),
@@ -98,6 +114,20 @@ CASES = {
         (0, 0, "not x", 1),
         (2.7, 0, "uint32(x)", 2),
         (2.7, 0, "int32(x) / 2 * 2", 2),
+        # what is too large becomes the nearest integer of 16 bits at least (PTX's cvt.rzi saturates)
+        (3e9, 0, "int32(x)", 2**31 - 1),
+        (-3e9, 0, "int32(x)", -(2**31)),
+        (-7, 0, "uint32(x)", 0),
+        (inf, 0, "uint32(x)", 2**32 - 1),
+        (40000, 0, "int8(x)", -1),
+        (70000, 0, "uint8(x)", 255),
+        (-5, 0, "uint8(x)", 0),
+        (9.21e18, 0, "int(x)", int(f4(9.21e18))),
+        (1e30, 0, "int(x)", 2**63 - 1),
+        (-1e30, 0, "round(x)", -(2**63)),
+        (inf, 0, "math.floor(x)", 2**63 - 1),
+        (nan, 0, "int32(x)", 0),
+        (nan, 0, "int(x)", -(2**63)),
     ],
     ("f4", "f4", "u1"): [(300, 0, "int32(x)", 44), (5.9, 0, "x", 5)],
     ("f4", "f4", "b1"): [(0, 0, "x", False), (0.5, 0, "x", True), (nan, 0, "x", True), (2, 3, "x > y", False)],
@@ -153,6 +183,23 @@ CASES = {
         (3, 5, "x < y and y < 9", 1),
         (7, 2, "divmod(x, y)[0] * 10 + divmod(x, y)[1]", 31),
         (3, 0, "x and 2", 2),
+        # operands without a result in C or numba
+        (0, -1, "x ** y", -(2**63)),
+        (-1, -3, "x ** y", -1),
+        (-5, 70, "x >> y", -1),
+        (-5, 0, "x >> 70", -1),
+        (5, 64, "x << y", 0),
+        (-(2**31), 0, "-x", -(2**31)),
+        (-(2**31), 0, "abs(x)", -(2**31)),
+        # bits are counted in the operand's width: int32 here, int64 after arithmetic
+        (-1, 0, "cuda.popc(x)", 32),
+        (-1, 0, "cuda.popc(x + 0)", 64),
+        (0, 0, "cuda.clz(x)", 32),
+        (0, 0, "cuda.clz(x + 1)", 63),
+        (0, 0, "cuda.clz(cuda.threadIdx.x)", 32),
+        (0, 0, "cuda.clz(cuda.threadIdx.x + 1)", 63),
+        (-(2**31), 0, "cuda.ffs(x)", 32),
+        (1, 0, "cuda.brev(x)", 2**31),
     ],
     ("i4", "i4", "f8"): [
         (1, 2, "x / y", 0.5),
@@ -176,6 +223,14 @@ CASES = {
         (2**62, 4, "x * y", 0),
         (2**63 - 1, 1, "x + y", -(2**63)),
         (3, 0, "x * 1103515245 * 1103515245 + 12345", None),
+        (1 << 40, 0, "cuda.clz(x)", 23),
+        (1 << 40, 0, "cuda.ffs(x)", 41),
+        (-1, 0, "cuda.popc(x)", 64),
+        (2**62, 4, "(x * y + 6) // 2", 3),
+        (2**62, 4, "(x * y + 6) >> 1", 3),
+        (2**62, 2, "x * y < 0", 1),
+        (2**62, 2, "float64(x * y) < 0", 1),
+        (2**62, 2, "max(x * y, 0)", 0),
     ],
     ("u4", "u4", "u8"): [
         # with each other unsigned ones are 64 bits wide; with a literal they are signed
@@ -208,7 +263,21 @@ CASES = {
         (2**64 - 1, 10, "x % y", 5),
         (2**64 - 1, 0, "x >> 32", 2**32 - 1),
     ],
-    ("u1", "u1", "i8"): [(200, 100, "x + y", 300), (200, 100, "x * y", 20000), (3, 5, "x - 5", -2)],
+    ("u8", "u8", "i8"): [
+        (2**63, 0, "x // 2", -(2**62)),
+        (2**63, 0, "x % 3", 1),
+        (2**64 - 1, 0, "cuda.popc(x)", 64),
+        (1, 0, "cuda.clz(x)", 63),
+        (2**63, 0, "cuda.brev(x)", 1),
+    ],
+    ("u1", "u1", "i8"): [
+        (200, 100, "x + y", 300),
+        (200, 100, "x * y", 20000),
+        (3, 5, "x - 5", -2),
+        (1, 0, "~x", 254),
+        (1, 0, "-x", 255),
+        (8, 0, "cuda.clz(x)", 4),
+    ],
     ("i2", "f4", "f8"): [(3, 0.1, "x * y", float(f4(3) * f4(0.1)))],
     ("b1", "b1", "i8"): [
         (True, True, "x + y", 2),
@@ -241,6 +310,11 @@ STATEMENTS = [
     ("f4", "f8", ["m = -math.inf", "for k in range(2):", "    m = max(m, x)", "m *= m"], "m", 0.1, TENTH * TENTH),
     ("i8", "i8", ["h = 1", "for k in range(20):", "    h = h * 31 + x"], "h % 1000003", 12345, None),
     ("i4", "i8", ["h = 1", "for k in range(70):", "    h *= 3"], "h", 1, (pow(3, 70) + 2**63) % 2**64 - 2**63),
+    ("i4", "i8", ["y = x + 0", "for k in range(70):", "    y = y + y"], "y", 1, 0),
+    ("i4", "i8", ["y = x + 0", "for k in range(70):", "    z = y + y", "    y = z + z - y"], "y", 1, wrap(3**70)),
+    ("i8", "i8", ["for k in range(5):", "    x ^= x << 13", "    x ^= x >> 7", "    x ^= x << 17"], "x",
+     88172645463325252,
+     xorshift(88172645463325252)),
     ("i4", "i8", ["a = x", "b = 7", "a, b = b, a"], "a * 10 + b", 3, 73),
     (
         "i4",

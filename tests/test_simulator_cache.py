@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from tinygrad_edu.kernels.provider import cuda, float32, int32
 from tinygrad_edu.kernels.simulator import cache, compiled, program
 
 NAME = cache.key("a kernel", "float32[1C]")
@@ -169,6 +170,21 @@ def test_the_oldest_go_first(place, monkeypatch):
     assert not abandoned.exists() and fresh.exists() and (place / "unknown.txt").exists()
 
 
+def test_what_a_killed_process_left_counts(place):
+    for k in range(4):
+        cache.save(cache.key(str(k)), b"x" * 1000)
+    (place / "killed.part").write_bytes(b"x" * 8000)
+    cache.prune(place, limit=10000)
+    assert len(list(place.glob("*.kernel"))) < 4
+
+
+def test_a_home_in_the_setting(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", os.path.join("~", "kernels"))
+    assert cache.folder() == tmp_path / "kernels"
+
+
 def test_saving_looks_at_the_size_now_and_then(place, monkeypatch):
     monkeypatch.setattr(cache, "LIMIT", 3000)
     monkeypatch.setattr(cache, "OFTEN", 5)
@@ -281,6 +297,36 @@ def test_when_a_kernel_is_compiled_again(tmp_path, monkeypatch):
     assert launch(double, 0.5) == (1, 7)
     monkeypatch.setenv("TINYGRAD_EDU_CACHE", "")
     assert launch(double, 0.5) == (1, 8)
+
+
+def shared_of(size, dtype):
+    def kernel(a):
+        s = cuda.shared.array(size, dtype)
+        s[0] = 3
+        s[1] = a[0]
+        a[0] = s[0] / 2 + s[1]
+        a[1] = s.size
+    return kernel
+
+
+def test_shared_memory_is_a_part_of_what_is_compiled():
+    """The text of these kernels is one; their shared arrays are not."""
+    pytest.importorskip("numba", reason="it compiles")
+    for size, dtype in ((2, int32), (3, int32), (2, float32), (2, int32)):
+        a = np.array([0.5, 0])
+        program(shared_of(size, dtype)).compiled((a,))((1, 1, 1), (1, 1, 1), 0, [a])
+        assert a.tolist() == [1.5 + (0.5 if dtype is float32 else 0), size]
+
+
+def test_options_and_our_own_sources_are_parts_of_the_key(monkeypatch):
+    pytest.importorskip("numba", reason="it asks for numba's version")
+    known = {compiled.surroundings.__wrapped__()}
+    monkeypatch.setenv("NUMBA_SOMETHING", "1")
+    known.add(compiled.surroundings.__wrapped__())
+    for name in compiled.OWN:
+        monkeypatch.setattr(compiled, "source", lambda path, name=name: "another" * (path.name == name))
+        known.add(compiled.surroundings.__wrapped__())
+    assert len(known) == 2 + len(compiled.OWN)
 
 
 def test_without_numba_there_is_an_importerror(tmp_path):

@@ -16,14 +16,9 @@ import ast
 import builtins
 import math
 
-import numpy as np
-
-from ..provider import Type
-from .load import Unsupported
+from .load import Unsupported, is_pure
 from .trees import at_statement, called, code, expr, has, has_meet, loads, own_jumps, stores
 from .words import AXES, BLOCK, COLLECTIVE, THREAD
-
-PURE = (range, len, min, max, abs, int, float, bool)
 
 
 class Analysis:
@@ -56,10 +51,14 @@ class Analysis:
             if isinstance(s, (ast.For, ast.While)):
                 s.outside, s.uneven = has_meet(s), getattr(s, "uneven", False)
                 self.mark(s.body, s)
+                self.mark(s.orelse, loop)
                 if s.outside and s.orelse:
                     self.fail(
                         s, "else of a loop around a barrier or shuffle; use a variable that says how the loop ended"
                     )
+                if loop and loop.outside and any(own_jumps(s.orelse)):
+                    self.fail(s, "break or continue in the else of a loop, out of a loop around a barrier or shuffle; "
+                                 "use a variable that says how the inner loop ended")
             elif isinstance(s, ast.If):
                 s.outside = has_meet(s) or bool(loop and loop.outside and any(own_jumps([s])))
                 self.mark(s.body, loop)
@@ -87,18 +86,17 @@ class Analysis:
 
     def only_within(self, variables):
         """Are they used only inside for loops that assign them?"""
-        inside = set()
-        for loop in [
-            n for s in self.body for n in ast.walk(s) if isinstance(n, ast.For) and variables <= stores(n.target)
-        ]:
+        nodes = [n for s in self.body for n in ast.walk(s)]
+        loops, inside = [n for n in nodes if isinstance(n, ast.For) and variables <= stores(n.target)], set()
+        for loop in loops:
+            if any(inner in loops for s in loop.body for inner in ast.walk(s)):
+                return False                        # what it's after the inner loop depends on how that ended
             inside |= {id(n) for part in [loop.target, *loop.body] for n in ast.walk(part)}
-        return all(
-            id(n) in inside for s in self.body for n in ast.walk(s) if isinstance(n, ast.Name) and n.id in variables
-        )
+        return all(id(n) in inside for n in nodes if isinstance(n, ast.Name) and n.id in variables)
 
     def varies(self, e):
         if isinstance(e, ast.Name):
-            return e.id in self.varying or e.id == THREAD or e.id in AXES
+            return e.id in self.varying or e.id == THREAD or e.id in AXES or e.id in self.flat.local
         if isinstance(e, ast.Subscript) and not is_shape(e.value):
             return True
         if isinstance(e, ast.Call):
@@ -113,9 +111,7 @@ class Analysis:
     def is_pure_call(self, call):
         name = called(call)
         value = self.values.get(name, getattr(builtins, name, None)) if name else None
-        return (any(value is f for f in PURE) or isinstance(value, Type)
-                or isinstance(value, type) and issubclass(value, np.generic)
-                or type(value).__module__.startswith("numba.core.types"))
+        return is_pure(value)
 
     # ---- loops whose limits vary
     def turn_to_while(self, statements):
@@ -134,15 +130,14 @@ class Analysis:
                          "same for all threads")
         start = [expr("0")] if len(s.iter.args) == 1 else []
         start, stop, step = [*start, *s.iter.args, expr("1")][:3]
-        i, line = self.flat.new("turn"), s.lineno
-        compare = f"{i}_step > 0 and {i} < {i}_stop or {i}_step < 0 and {i} > {i}_stop"
+        i, end, by, line = self.flat.new("turn"), self.flat.new("stop"), self.flat.new("step"), s.lineno
+        compare = f"{by} > 0 and {i} < {end} or {by} < 0 and {i} > {end}"
         if isinstance(step, ast.Constant):
-            compare = f"{i} < {i}_stop"
-        elif isinstance(step, ast.UnaryOp):
-            compare = f"{i} > {i}_stop"
+            compare = f"{i} < {end}"
+        elif isinstance(step, ast.UnaryOp) and isinstance(step.op, ast.USub) and isinstance(step.operand, ast.Constant):
+            compare = f"{i} > {end}"
         new = code(
-            f"{i} = 0\n{i}_stop = 0\n{i}_step = 1\nwhile True:\n if not ({compare}): break\n pass\n {i} += {i}_step",
-            line,
+            f"{i} = 0\n{end} = 0\n{by} = 1\nwhile True:\n if not ({compare}): break\n pass\n {i} += {by}", line
         )
         for statement, value in zip(new, (start, stop, step)):
             statement.value = value
@@ -159,7 +154,7 @@ class Analysis:
         ]
         plain = [s for s in self.body if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name)]
         once = {s.targets[0].id: s for s in plain if written.count(s.targets[0].id) == 1}
-        fixed = {*self.inputs, THREAD, *AXES, *BLOCK, *self.values, *vars(builtins)}
+        fixed = {*self.inputs, *self.flat.local, THREAD, *AXES, *BLOCK, *self.values, *vars(builtins)}
         fixed |= {name for name in once if name not in self.varying}
         again = {}
         for name, s in once.items():

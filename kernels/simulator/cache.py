@@ -32,6 +32,7 @@ def folder():
     """Where entries live, or None: $TINYGRAD_EDU_CACHE (empty: nowhere), else where the system has a user's caches."""
     given = os.environ.get("TINYGRAD_EDU_CACHE")
     if given is not None:
+        given = os.path.expanduser(given)
         return Path(given) if given else None
     try:
         if sys.platform == "win32":
@@ -126,11 +127,12 @@ def prune(place, limit=None):
                 about = file.stat(follow_symlinks=False)
             except OSError:                         # another process was faster
                 continue
+            if file.name.endswith(".part") and about.st_mtime < time.time() - ABANDONED:
+                remove(file.path)
+                continue
+            total += about.st_size                  # (of what is being written, too: its process may be dead)
             if file.name.endswith(SUFFIX):
                 entries.append((about.st_mtime, about.st_size, file.path))
-                total += about.st_size
-            elif about.st_mtime < time.time() - ABANDONED:
-                remove(file.path)
     if total > limit:
         for _, size, path in sorted(entries):
             remove(path)

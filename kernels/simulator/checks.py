@@ -8,9 +8,13 @@ kernel, its file and line, block and thread, and says what to change.
 from __future__ import annotations
 
 import math
+import os
+
+import numpy as np
 
 from .words import ABSENT
 
+HERE, LIBRARIES = os.path.dirname(__file__), os.path.dirname(os.path.dirname(np.__file__))
 THREADS, BLOCK_Z, GRID_YZ, GRID_X, SHARED = 1024, 64, 65535, 2 ** 31 - 1, 48 << 10
 
 
@@ -64,27 +68,38 @@ def place(thread, block):
 
 def failure(program, code, error):
     """The exception of a running kernel as a KernelError that says where."""
-    where, trace = f"{program.file}:{program.line}: {program.name}", error.__traceback__
+    where, who, trace = f"{program.file}:{program.line}", None, error.__traceback__
+    within = ""
     while trace:
-        if trace.tb_frame.f_code is code:
-            names = trace.tb_frame.f_locals
+        frame = trace.tb_frame
+        if who and is_users(frame.f_code):          # a function that the kernel calls
+            where, within = f"{frame.f_code.co_filename}:{trace.tb_lineno}", f", in {frame.f_code.co_name}"
+        if frame.f_code is code:
+            names = frame.f_locals
             block = tuple([names[f"blockIdx_{axis}"] for axis in "xyz"])
             thread = tuple([names[f"threadIdx_{axis}"] for axis in "xyz"]) if "threadIdx_x" in names else None
             who = f"block {block}" if thread is None else f"thread {thread} of block {block}"
-            where = f"{program.file}:{trace.tb_lineno}: {program.name}: {who}"
+            where = f"{program.file}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return KernelError(f"{where}: {explain(error)}")
+    return KernelError(": ".join([where, program.name + within, *[who] * bool(who), explain(error)]))
+
+
+def is_users(code):
+    """Is this a function of a kernel's author, not the simulator's own or a library's?"""
+    return not code.co_filename.startswith((HERE, LIBRARIES, "<"))
 
 
 def explain(error):
     if isinstance(error, KernelError):
         return str(error)
+    if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
+        return f"{error}; neither the kernel nor its file assigns it"
     if isinstance(error, NameError):
         return f"a variable is read before it is assigned ({error}); assign it on every way that leads here"
     if isinstance(error, TypeError) and "NoneType" in str(error):
         return f"a variable is read before it is assigned ({error}); the simulator's mode \"check\" tells which"
     if isinstance(error, IndexError):
-        return f"{error}; threads past the end need a guard: if i < n"
+        return f"{error}; threads past the end need a guard: if i < n" if "out of bounds" in str(error) else str(error)
     return f"{type(error).__name__}: {error}"
 
 

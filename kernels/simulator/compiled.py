@@ -6,7 +6,7 @@ disk needs nothing but LLVM's linker, and is ready in a tenth of a second.
 
     text + kinds of arguments + versions + CPU  ->  key  ->  machine code  ->  run(grid, block, shared_bytes, args)
 
-A launch costs about a microsecond: the arguments are packed into words (native.py says which), and the code is called.
+A launch costs a few microseconds: the arguments are packed into words (native.py says which), and the code is called.
 """
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from . import cache
-from .checks import KernelError, check_launch
+from .checks import KernelError, check_launch, raise_err
+from .program import remembered
 from .unit import Unit, axes_of
-from .words import ABSENT, DIVERGED
 
+OWN = ("arithmetic.py", "types.py", "native.py", "compiled.py")       # what the machine code depends on, besides
 ENTRY_FAILED = -100                                 # what the entry returns if err says what is wrong
 
 
@@ -80,7 +81,7 @@ def make(program, args, boundscheck=False, reverse=False):
         names = ", ".join(program.params)
         raise TypeError(f"{program.name} takes {len(program.params)} arguments ({names}), not {len(args)}")
     what = kinds(args)
-    known = program.function.__dict__.setdefault("_compiled", {})
+    known = remembered(program.function, "_compiled")
     run = known.get((what, boundscheck, reverse))
     if run is None:
         for kind, name in zip(what, program.params):
@@ -109,10 +110,9 @@ class Machine:
 _machines = {}                                      # key -> Machine: kernels with one text share one
 
 
-def machine(program, what, boundscheck, reverse, axes):
-    """The Machine of a program: from this process, from the disk, or compiled now."""
-    versions = surroundings()
-    unit = Unit(program, axes, reverse)
+def machine(unit, what, boundscheck):
+    """The Machine of a unit: from this process, from the disk, or compiled now."""
+    versions, program = surroundings(), unit.program
     key = cache.key(unit.text, scratch_text(program), " ".join(map(described, what)), str(boundscheck), versions)
     found = _machines.get(key)
     if found is None:
@@ -161,7 +161,7 @@ def surroundings():
     features = llvm.get_host_cpu_features().flatten()
     options = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("NUMBA_")]
     here = Path(__file__)
-    own = [cache.key(source(here.with_name(name))) for name in ("types.py", "native.py", "compiled.py")]
+    own = [cache.key(source(here.with_name(name))) for name in OWN]
     cpu = [platform.machine(), llvm.get_host_cpu_name(), features]
     return " ".join([sys.version, np.__version__, *versions, *cpu, *options, *own])
 
@@ -176,7 +176,8 @@ def source(path):
 # ---- launches
 def launcher(program, what, boundscheck, reverse, axes):
     """A function that packs the arguments into words and calls the code; made for these kinds, to be short."""
-    made = machine(program, what, boundscheck, reverse, axes)
+    unit = Unit(program, axes, reverse)
+    made = machine(unit, what, boundscheck)
 
     def general(*launch):
         """For a block with more dimensions than the kernel has use for."""
@@ -197,15 +198,21 @@ def launcher(program, what, boundscheck, reverse, axes):
              " x, y, z = block",
              f" if {('y > 1 or z > 1', 'z > 1', 'False')[axes - 1]}: return general(grid, block, shared_bytes, args)",
              f" {''.join([f'a{n}, ' for n in range(len(what))])}= args" if what else " pass",
+             *[f" if not a{n}.flags.writeable: read_only({p!r})" for n, p in enumerate(program.params)
+               if program.inputs[n] in unit.written and is_array(what[n])],
              *[f" {line}" for line in before],
              f" scratch = empty({made.shared} + {made.each} * x * y * z + shared_bytes, uint8)",
              f" status = entry(pack(*grid, *block, shared_bytes, id(scratch), {', '.join(values)}))",
              " if status: failed(status, scratch, block)"]
     names = {"empty": np.empty, "uint8": np.uint8, "entry": made.entry, "machine": made, "addresses": addresses,
              "pack": struct.Struct("=8q" + "".join(formats)).pack, "failed": functools.partial(failed, program),
-             "general": general, "allowed": allowed, "check": check}
+             "general": general, "allowed": allowed, "check": check, "read_only": functools.partial(read_only, program)}
     exec("\n".join(lines), names)
     return names["run"]
+
+
+def read_only(program, name):
+    raise ValueError(f"{program.file}:{program.line}: {program.name} writes into {name}, and that array is read-only")
 
 
 def packing(kind, name, formats, values, before):
@@ -229,18 +236,17 @@ def addresses(arrays):
     return np.array([id(a) for a in arrays], np.int64)
 
 
+class IndexFault(KernelError, IndexError):
+    """An index out of range, by numba's own check."""
+
+
 def failed(program, status, scratch, block):
     """Say what the code has found."""
     err = scratch[:64].view(np.int64).tolist()
-    if status != ENTRY_FAILED:
-        raise IndexError(f"{program.name}: an index out of range, or range() with step 0")
-    where = f"{program.file}:{err[4]}: {program.name}: block {tuple(err[1:4])}"
-    one, other = [(t % block[0], t // block[0] % block[1], t // (block[0] * block[1])) for t in err[5:7]]
-    if err[0] == DIVERGED:
-        raise KernelError(f"{where}: thread {one} waits at a barrier that thread {other} does not reach; on a GPU the "
-                          "block would hang. Move the barrier out of the branch, so that all threads come to it")
-    assert err[0] == ABSENT
-    raise KernelError(f"{where}: thread {one} reads by a shuffle what thread {other} has, which takes no part in it")
+    if status == ENTRY_FAILED:
+        raise_err(program, err, tuple(err[1:4]), block)
+    raise IndexFault(f"{program.file}:{program.line}: {program.name}: block {tuple(err[1:4])}: an index out of range, "
+                     "or range() with step 0; the simulator's mode \"check\" tells the line and the thread")
 
 
 def explaining(program, run, reverse):
@@ -250,12 +256,12 @@ def explaining(program, run, reverse):
         before = copied(args)
         try:
             run(grid, block, shared_bytes, args)
-        except IndexError as error:
+        except IndexFault as error:
             for now, was in zip(arrays_of(args), arrays_of(before)):
                 if now.flags.writeable:
                     now[...] = was
             program.python(check=True, reverse=reverse)(grid, block, shared_bytes, before)
-            raise KernelError(f"{program.file}:{program.line}: {error}") from None      # Python didn't see it
+            raise error from None                   # Python didn't see it
     return checking
 
 

@@ -9,14 +9,13 @@ run with a mask: one bool a thread that says whether it takes part.
     o[i] = s[7 - t]             for _thread, threadIdx_x, threadIdx_y, threadIdx_z in _threads: ...; o[i] = s[7 - t]
 
 `'syncthreads'`, a statement that is only a text, marks where threads meet: for readers, and for the checks. `_threads`
-is (number, x, y, z) of each thread; `nested` writes the loops over them out, for a compiler.
+is (number, x, y, z) of each thread; unit.Loops writes the loops over them out, for a compiler.
 """
 from __future__ import annotations
 
 import ast
 import copy
 
-from .flatten import KEPT
 from .trees import (assign, at, at_statement, code, exposed, expr, has, has_meet, is_meet, loads, many, own_jumps,
                     stores)
 from .words import AXES, THREAD
@@ -38,7 +37,7 @@ class Cut(ast.NodeTransformer):
         self.pending, self.regions, self.loops = [], [], []
         self.masks, self.active = [], []            # all there are; those that hold here, the innermost last
         if self.meets and has(body, ast.Return):
-            self.active.append(self.mask("live" if "live" not in flat.namespace.reserved else flat.new("live")))
+            self.active.append(self.mask(flat.new("live", "")))
         self.live = self.active[0] if self.active else None
         self.everyone = None                        # a mask that is always true, if one is needed
         tree = self.block(body)
@@ -149,7 +148,8 @@ class Cut(ast.NodeTransformer):
         elif not s.uneven and (isinstance(s, ast.For) or not self.analysis.varies(s.test)):
             first = self.loop_variable(s)           # a loop that all threads walk through together
             self.loops.append((None, None))
-            s.body = self.block(first + s.body)
+            left = code(f"if not _any_true({self.active[-1]}): break", s.lineno) if has(s, ast.Return) else []
+            s.body = left + self.block(first + s.body)      # (it ends, too, when all have returned)
             self.loops.pop()
             out.append(s)
         else:
@@ -160,7 +160,8 @@ class Cut(ast.NodeTransformer):
         then = self.mask(self.flat.new("mask"))
         other = self.mask(self.flat.new("mask")) if s.orelse else None
         out += code("\n".join(f"_fill({m}, False)" for m in (then, other) if m), line)
-        test = at_statement(ast.Call(expr("bool", line), [s.test], []), line)
+        test = expr("not not 0", line)
+        test.operand.operand = s.test
         self.pending.append(assign(f"{then}[{THREAD}]", test, line))
         if other:
             self.pending += code(f"{other}[{THREAD}] = not {then}[{THREAD}]", line)
@@ -212,13 +213,12 @@ class Cut(ast.NodeTransformer):
             if v not in again:
                 again.add(v)
                 todo += [w for w in loads(self.analysis.again[v].value) if w in self.analysis.again]
-        before = [copy.deepcopy(s) for v, s in self.analysis.again.items() if v in again]
-        before += code("\n".join(f"{v} = {v}{KEPT}[{THREAD}]" for v in sorted(self.kept & (need | unsure))), line)
-        if self.meets:
-            arrays = sorted(v for v in self.flat.local if v in loads(statements))
-            before += code("\n".join(f"{v} = {v}{KEPT}[{THREAD}]" for v in arrays), line)
+        repeated, kept = [copy.deepcopy(s) for v, s in self.analysis.again.items() if v in again], self.flat.kept
+        arrays = sorted(v for v in self.flat.local if v in loads(repeated + statements)) if self.meets else []
+        before = code("\n".join(f"{v} = {kept(v)}[{THREAD}]" for v in arrays), line) + repeated
+        before += code("\n".join(f"{v} = {kept(v)}[{THREAD}]" for v in sorted(self.kept & (need | unsure))), line)
         last = statements[-1].lineno
-        after = code("\n".join(f"{v}{KEPT}[{THREAD}] = {v}" for v in sorted(self.kept & written)), last)
+        after = code("\n".join(f"{kept(v)}[{THREAD}] = {v}" for v in sorted(self.kept & written)), last)
         if any(isinstance(n, (ast.For, ast.While)) and has(n, ast.Return) for s in statements for n in ast.walk(s)):
             before = code("_returned = False", line) + before
         skip = code(f"if not {region.masks[-1]}[{THREAD}]: continue", line) if region.masks else []
@@ -247,23 +247,3 @@ class Cut(ast.NodeTransformer):
                 leave = at([ast.Break() if depth else ast.Continue()], s.lineno)
                 out.append(at_statement(ast.If(expr("_returned", s.lineno), leave, []), s.lineno))
         return out
-
-
-class nested(ast.NodeTransformer):
-    """`for _thread, threadIdx_x ... in _threads` as three loops: nested(reverse).visit(copy of the block)."""
-
-    def __init__(self, reverse=False):
-        ranges = [f"range(blockDim_{axis} - 1, -1, -1)" if reverse else f"range(blockDim_{axis})" for axis in "zyx"]
-        self.text = "".join(
-            f"{' ' * k}for threadIdx_{axis} in {r}:\n" for k, (axis, r) in enumerate(zip("zyx", ranges))
-        )
-
-    def visit_For(self, node):
-        if not getattr(node, "is_threads", False):
-            return self.generic_visit(node)
-        line, number = node.lineno, "pass"
-        if THREAD in loads(node.body):
-            number = f"{THREAD} = (threadIdx_z * blockDim_y + threadIdx_y) * blockDim_x + threadIdx_x"
-        loops = code(f"{self.text}   {number}", line)[0]
-        loops.body[0].body[0].body += node.body
-        return loops

@@ -12,17 +12,18 @@ the kernel.
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
 import itertools
+import math
 
 import numpy as np
 
-from .load import Load, Unsupported, python_function, uses_cuda
-from .trees import assign, at, at_statement, called, code, expr, has, loads, stores
-from .words import COLLECTIVE, MEET, SHUFFLES, THREAD, VOTES
+from .load import Load, Unsupported, is_pure, names_of, python_function, uses_cuda
+from .trees import assign, at, at_statement, called, code, expr, has, has_meet, loads, stores
+from .words import COLLECTIVE, MEET, RESULTS, SHUFFLES, THREAD, VOTES
 
 ALLOCATIONS = ("cuda_shared_array", "cuda_local_array")
-KEPT = "_all"                                       # x_all[t] is the x of thread t
 
 
 def dtype_of(value):
@@ -39,17 +40,35 @@ class Flatten(ast.NodeTransformer):
         self.shared, self.local = {}, {}            # name -> (shape, dtype)
         self.exchange = set()                       # variables that other threads read
         self.same = set()                           # variables that collective calls made the same for all threads
-        self.atomics = set()                        # arrays that atomics change
+        self.inlining = []                          # the device functions that are being written out
+        self.same_array = {}                        # (device function, its name for a shared array) -> our name for it
 
     def fail(self, node, why):
         raise Unsupported(f"{self.load.file}:{node.lineno}: in {self.load.function.__name__}: {why}")
 
-    def new(self, prefix):
-        while True:
-            name = f"{prefix}{next(self.count)}"
-            if name not in self.namespace.reserved and name + KEPT not in self.namespace.reserved:
+    def is_free(self, name):
+        space = self.namespace
+        return not {name, self.kept(name)} & space.reserved and name not in space.values
+
+    def kept(self, name):
+        """The array with one element a thread that keeps a variable."""
+        return name + self.namespace.kept
+
+    def new(self, prefix, number=None):
+        """A name that nothing else has: the prefix with a number."""
+        for k in itertools.chain([] if number is None else [number], self.count):
+            name = f"{prefix}{k}"
+            if self.is_free(name):
                 self.namespace.reserved.add(name)
                 return name
+
+    def suffix(self, function):
+        """What makes the names of a device function's variables new."""
+        for k in self.count:
+            names = {f"{v}__{k}" for v in names_of(function)}
+            if all(map(self.is_free, names)):
+                self.namespace.reserved |= names
+                return f"__{k}"
 
     # ---- statements
     def block(self, statements):
@@ -75,11 +94,13 @@ class Flatten(ast.NodeTransformer):
                     size = ast.Subscript(copy.deepcopy(s.value), expr(str(k), s.lineno), ast.Load())
                     out.append(ast.copy_location(ast.Assign([target], ast.copy_location(size, s.value)), s))
                 return
-            if len(s.targets) > 1 and isinstance(s.targets[0], ast.Name):
-                first, *others = s.targets          # a = b = value
-                self.statement(ast.copy_location(ast.Assign([first], s.value), s), out)
-                for target in others:
-                    self.statement(ast.copy_location(ast.Assign([target], expr(first.id, s.lineno)), s), out)
+            if len(s.targets) > 1:                  # a = b = value
+                targets = list(s.targets)
+                if not isinstance(targets[0], ast.Name):
+                    targets.insert(0, at([ast.Name(self.new("value"), ast.Store())], s.lineno)[0])
+                for k, target in enumerate(targets):
+                    value = expr(targets[0].id, s.lineno) if k else s.value
+                    self.statement(ast.copy_location(ast.Assign([target], value), s), out)
                 return
             if called(s.value) in ALLOCATIONS:
                 return self.allocate(s)
@@ -110,6 +131,9 @@ class Flatten(ast.NodeTransformer):
         """A while whose condition meets is tested inside: `while True: ...; if not test: break`."""
         before = []
         test = self.hoist(s.test, before)
+        if before and s.orelse:
+            self.fail(s, "else of a while whose condition calls a device function that uses cuda; use a variable that "
+                         "says how the loop ended")
         if before:
             leave = at_statement(ast.If(ast.copy_location(ast.UnaryOp(ast.Not(), test), s.test),
                                         code("break", s.lineno), []), s.lineno)
@@ -118,6 +142,13 @@ class Flatten(ast.NodeTransformer):
             s.test, s.body = test, self.block(s.body) or code("pass", s.lineno)
         s.orelse = self.block(s.orelse)
         out.append(s)
+
+    def check_arrays(self, body, params):
+        """A name that stands for an array of the block's or the thread's stands for nothing else."""
+        for name in {*self.shared, *self.local} & (stores(body) | set(params)):
+            where = [s for s in body if name in stores(s)]
+            where = where[0] if where else self.load.tree
+            self.fail(where, f"{name} is the name of an array, and is assigned something else, too; use two names")
 
     def allocate(self, s):
         table, word = (self.shared, "shared") if called(s.value) == "cuda_shared_array" else (self.local, "local")
@@ -142,18 +173,113 @@ class Flatten(ast.NodeTransformer):
         self.out = out
         return self.visit(node)
 
-    def visit(self, node):
-        if isinstance(node, (ast.IfExp, ast.BoolOp)):       # may skip operands: nothing that meets may be inside
-            late = [node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values[1:]
-            for call in [n for x in late for n in ast.walk(x) if isinstance(n, ast.Call)]:
-                if self.meets(call):
-                    self.fail(node, "a shuffle, vote or barrier inside a conditional expression, which some threads "
-                                    "may skip; compute it in a statement of its own first")
-        return super().visit(node)
+    def generic_visit(self, node):
+        """The operands, in the order in which they are computed. What memory held before something else happened is
+        put aside: in s[t] + f(s, t), f may change s."""
+        out, done = self.out, []
+        for home, key in operands(node):
+            before = len(out)
+            home[key] = self.visit(home[key])
+            if len(out) > before:
+                out[before:before] = self.put_aside(done)
+                done = []
+            if not isinstance(getattr(home[key], "ctx", None), ast.Store):
+                done.append((home, key))
+        return node
 
-    def meets(self, call):
-        name = called(call)
-        return name.startswith("cuda_") and name.removeprefix("cuda_") in MEET or self.is_inlined(name)
+    def put_aside(self, places):
+        """Statements that compute these operands now; a variable stands in their places."""
+        out = []
+        for home, key in places:
+            node = home[key]
+            if isinstance(node, (ast.Slice, ast.Tuple)):
+                out += self.put_aside(list(operands(node)))
+            elif self.may_change(node):
+                name = self.new("before")
+                out.append(assign(name, node, node.lineno))
+                home[key] = expr(name, node.lineno)
+        return out
+
+    def may_change(self, e):
+        """Could its value be another one, once other statements have been done?"""
+        reads = any(isinstance(n, ast.Subscript) and getattr(n.value, "attr", "") != "shape" for n in ast.walk(e))
+        return reads or not all(self.only_computes(n.func) for n in ast.walk(e) if isinstance(n, ast.Call))
+
+    def only_computes(self, function):
+        name = getattr(function, "id", "")
+        if isinstance(function, ast.Attribute):
+            return self.namespace.values.get(getattr(function.value, "id", "")) is math
+        return is_pure(self.namespace.values.get(name, getattr(builtins, name, None)))
+
+    def visit_AugAssign(self, node):
+        """s[i] += value is s[i] = s[i] + value: s[i] is read first."""
+        if not isinstance(node.target, ast.Subscript):
+            return self.generic_visit(node)
+        out = self.out
+        node.target = self.generic_visit(node.target)
+        before = len(out)
+        node.value = self.visit(node.value)
+        if len(out) == before:
+            return node
+        aside, old = self.put_aside(list(operands(node.target))), self.new("before")
+        element = copy.deepcopy(node.target)
+        element.ctx = ast.Load()
+        out[before:before] = [*aside, assign(old, element, node.lineno)]
+        value = ast.copy_location(ast.BinOp(expr(old, node.lineno), node.op, node.value), node)
+        return ast.copy_location(ast.Assign([node.target], value), node)
+
+    # ---- operands that some threads skip: nothing may meet in them, and what they call is called under a condition
+    def late(self, node, late):
+        """(`late` hoisted, the statements before it)"""
+        outer, self.out = self.out, []
+        late, before = self.visit(late), self.out
+        self.out = outer
+        if has_meet(before):
+            self.fail(node, "a shuffle, vote or barrier inside a conditional expression (if else, and, or, a < b < c), "
+                            "which some threads may skip; compute it in a statement of its own first")
+        return late, before
+
+    def visit_IfExp(self, node):
+        node.test = self.visit(node.test)
+        (node.body, then), (node.orelse, other) = self.late(node, node.body), self.late(node, node.orelse)
+        if not then and not other:
+            return node
+        result, line = self.new("value"), node.lineno
+        then.append(assign(result, node.body, line))
+        other.append(assign(result, node.orelse, line))
+        self.out.append(at_statement(ast.If(node.test, then, other), line))
+        return expr(result, line)
+
+    def visit_BoolOp(self, node):
+        """a and f(b), where f is written out: value = a; if value: ...; value = result"""
+        first, *others = node.values
+        first, others = self.visit(first), [self.late(node, v) for v in others]
+        node.values = [first, *[value for value, _ in others]]
+        if not any(before for _, before in others):
+            return node
+        result, line = self.new("value"), node.lineno
+        self.out.append(assign(result, first, line))
+        inside = self.out
+        for value, before in others:
+            test = result if isinstance(node.op, ast.And) else f"not {result}"
+            inside.append(at_statement(ast.If(expr(test, line), [*before, assign(result, value, line)], []), line))
+            inside = inside[-1].body
+        return expr(result, line)
+
+    def visit_Compare(self, node):
+        """In a < b < c a thread may skip c."""
+        first, late = node.comparators[0], node.comparators[1:]
+        if not late:
+            return self.generic_visit(node)
+        for k, value in enumerate(late):
+            late[k], before = self.late(node, value)
+            if before:
+                self.fail(node, "a call of a device function that uses cuda, in a comparison of three; write a < b and "
+                                "b < c")
+        node.comparators = [first]
+        node = self.generic_visit(node)
+        node.comparators += late
+        return node
 
     def is_inlined(self, name):
         value = self.namespace.values.get(name)
@@ -170,11 +296,12 @@ class Flatten(ast.NodeTransformer):
         if name in ALLOCATIONS:
             self.fail(node, "write name = cuda.shared.array(shape, dtype) as a statement of its own")
         word = name.removeprefix("cuda_")
-        if word.startswith("atomic"):
-            self.atomics.add(ast.unparse(node.args[0]))
         if word not in MEET:
             node.func.id = "_" + word
             return node
+        if word == "syncwarp" and node.args and not is_full(node.args[0]):
+            node.args.append(expr("True", line))
+            return self.publish(node, "masked_syncwarp", out, line)
         if word in ("syncthreads", "syncwarp"):
             out += code(f"_meet({word!r})", line)
             return expr("None", line)
@@ -187,14 +314,16 @@ class Flatten(ast.NodeTransformer):
             self.fail(
                 node, f"cuda.{word} takes {need} arguments" + ": mask, value" * (need > 1) + ", lane" * (need > 2)
             )
+        value = node.args[0] if word in COLLECTIVE else node.args[1] if need else expr("True", line)
+        out += self.put_aside([(node.args, k) for k in range(need) if node.args[k] is not value])
         x, result = self.new("x"), self.new("s")
         self.exchange.add(x)
-        value = node.args[0] if word in COLLECTIVE else node.args[1] if need else expr("True", line)
         out.append(assign(x, value, line))
-        out += code(f"_meet({word!r})\n{result} = _{word}({x}{KEPT}, _ACTIVE)", line)
+        out += code(f"_meet({word!r})\n{result} = _{word}({self.kept(x)}, _ACTIVE)", line)
         call = out[-1].value
         call.meet = word
-        call.serial = expr(x if word in SHUFFLES else f"bool({x})" if word in ("any_sync", "all_sync") else "1", line)
+        call.serial = expr(x if word in SHUFFLES else f"not not {x}" if word not in RESULTS
+                           else f"_{RESULTS[word]}(1)", line)
         if word in COLLECTIVE:
             self.same.add(result)
         else:
@@ -210,21 +339,12 @@ class Flatten(ast.NodeTransformer):
     def inline(self, node, name, out):
         """The function's statements in place of the call; its returns become assignments to a result."""
         function = python_function(self.namespace.values[name])
-        k = next(self.count)
-        load = Load(function, self.namespace, f"__{k}", self.namespace.paths[name])
-        changed, result, before = stores(load.body), f"result{k}", []
-        if len(node.args) > len(load.params):
-            self.fail(node, f"{function.__name__} takes {len(load.params)} arguments, not {len(node.args)}")
-        given = dict(zip(load.params, node.args)) | {k.arg: k.value for k in node.keywords}
-        late = len(load.params) - len(function.__defaults__ or ())
-        for position, param in enumerate(load.params):
-            if param in given:
-                value = given[param]
-            elif position >= late:
-                default = function.__defaults__[position - late]
-                value = expr(load.bind_default(param, position - late, default), node.lineno)
-            else:
-                self.fail(node, f"{function.__name__} needs an argument {param}")
+        if function in self.inlining:
+            self.fail(node, f"{function.__name__} calls itself; a device function that uses cuda can't: write a loop")
+        load = Load(function, self.namespace, self.suffix(function), self.namespace.paths[name])
+        self.share(load, function)
+        changed, result, before = stores(load.body), self.new("result"), []
+        for param, value in load.arguments(node, self.fail).items():
             new = param + load.suffix
             if isinstance(value, (ast.Name, ast.Constant)) and new not in changed:
                 Rename(new, value).visit_all(load.body)
@@ -233,10 +353,23 @@ class Flatten(ast.NodeTransformer):
         body = before + self.tail(load.body, result, load)
         returns = result in stores(body)
         outer, self.load = self.load, load
+        self.inlining.append(function)
         for s in body:
             self.statement(s, out)
+        self.inlining.pop()
         self.load, self.out = outer, out
         return expr(result if returns else "None", node.lineno)
+
+    def share(self, load, function):
+        """A device function has one shared array of a name, however often it's called."""
+        nodes, ours = [n for s in load.body for n in ast.walk(s)], {}
+        for n in nodes:
+            if isinstance(n, (ast.Assign, ast.AnnAssign)) and called(n.value) == "cuda_shared_array":
+                for name in stores(n):
+                    ours[name] = self.same_array.setdefault((function, name.removesuffix(load.suffix)), name)
+        for n in nodes:
+            if isinstance(n, ast.Name):
+                n.id = ours.get(n.id, n.id)
 
     def tail(self, statements, result, load):
         """Returns become assignments; they may only be the end, or the end of a branch."""
@@ -252,6 +385,23 @@ class Flatten(ast.NodeTransformer):
                 load.fail(s, "return inside a loop of a device function that uses cuda; leave the loop with break, and "
                              "return after it")
         return statements
+
+
+def operands(node):
+    """[(list or dict, key)] of the expressions in a node, in the order in which they are computed."""
+    fields = ("value", "targets") if isinstance(node, ast.Assign) else node._fields
+    for field in fields:
+        value = getattr(node, field)
+        if isinstance(value, list):
+            for k, part in enumerate(value):
+                yield (vars(part), "value") if isinstance(part, ast.keyword) else (value, k)
+        elif isinstance(value, ast.expr):
+            yield vars(node), field
+
+
+def is_full(mask):
+    """Is it a literal that names all lanes?"""
+    return isinstance(mask, ast.Constant) and mask.value == 0xFFFFFFFF
 
 
 class Rename(ast.NodeTransformer):

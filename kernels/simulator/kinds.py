@@ -2,7 +2,8 @@
 
 It knows rules, not how code is changed by them (rewrite.py). A kind is
 
-    "b" bool   "s" an integer of 8 or 16 bits   "i" any other   "u" unsigned   "f" float32 or half   "d" float64
+    "b" bool   "t" "s" "n" "i" a signed integer of 8, 16, 32, 64 bits   "u" an unsigned one   "f" float32 or half
+    "d" float64
     Memory     an array; a tuple of kinds; Constant, a known value: a function, a module, a type
     None       not known: then the functions of meaning.py look at the numbers when the kernel runs
 
@@ -23,11 +24,12 @@ import numpy as np
 
 from ..provider import Type
 from .flatten import dtype_of
-from .load import python_function
+from .load import Unsupported, python_function
 from .trees import called
-from .words import AXES, BLOCK, THREAD
+from .words import AXES, BITS, BLOCK, RESULTS, THREAD
 
-FLOATS, INTEGERS, NUMBERS = set("fd"), set("bsiu"), set("bsiufd")
+FLOATS, INTEGERS, NUMBERS = set("fd"), set("btsniu"), set("btsniufd")
+SIGNED, SINGLE = "btsni", set("fbts")                # by width; what makes a float32 of a float32 and itself
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def kind_of_dtype(dtype):
     if dtype.kind == "b":
         return "b"
     if dtype.kind == "i":
-        return "s" if dtype.itemsize < 4 else "i"
+        return {1: "t", 2: "s", 4: "n", 8: "i"}[dtype.itemsize]
     if dtype.kind == "u":
         return "u"
     if dtype.kind not in "fV":
@@ -94,8 +96,8 @@ def join(a, b):
         return None
     both = {a, b}
     if both & FLOATS:
-        return "f" if both <= set("fbs") else "d"
-    return "u" if both == set("bu") else "i"
+        return "f" if both <= SINGLE else "d"
+    return "u" if both == set("bu") else "i" if "u" in both else max(both, key=SIGNED.index)
 
 
 def join_all(kinds):
@@ -117,8 +119,8 @@ def arithmetic(op, a, b):
         return "b"
     if both & FLOATS:
         if isinstance(op, ast.Pow) and "d" not in both:
-            return "f" if a == "f" or a in "bs" else "d"
-        return "f" if both <= set("fbs") else "d"
+            return "f" if a == "f" or a in SINGLE else "d"
+        return "f" if both <= SINGLE else "d"
     if isinstance(op, ast.Div):
         return "d"
     return "u" if both == {"u"} else "i"
@@ -132,9 +134,9 @@ class Kinds:
     """The kinds in one function: `of[site]` of each expression, `uses[site]` = (kind, assignments) of each use of a
     variable, `assigned[site]` of each assignment, `result` of the function."""
 
-    def __init__(self, body, variables, names, call):
+    def __init__(self, body, variables, names, call, file):
         """variables: {parameter or array: kind}; names: the namespace; call(name, value, kinds): the kind of a call"""
-        self.names, self.call_kind = names, call
+        self.names, self.call_kind, self.file = names, call, file
         self.of, self.uses, self.assigned, self.result = {}, {}, {}, []
         self.start = {name: frozenset([name]) for name in variables}
         self.assigned.update(variables)
@@ -216,9 +218,12 @@ class Kinds:
             for t, k in zip(target.elts, parts):
                 self.assign(t, k, env)
         elif isinstance(target, ast.Subscript):
-            self.kind(target.value, env)
+            kind = self.kind(target.value, env)
             self.kind(target.slice, env)
             self.of[target.site] = self.element(target)
+            name = getattr(target.value, "id", "")
+            if isinstance(kind, Memory) and name in self.names and name not in env and name not in self.start:
+                self.fail(target, f"{name}, an array from outside, is constant in a kernel; pass it as an argument")
 
     def augmented(self, target, env):
         if isinstance(target, ast.Name):
@@ -246,7 +251,7 @@ class Kinds:
         if e.id in env or e.id in self.start:
             return self.variable(e, env)
         if e.id == THREAD or e.id in AXES or e.id in BLOCK:
-            return "i"
+            return "n"
         if e.id in self.names:
             return kind_of(self.names[e.id])
         return Constant(getattr(builtins, e.id)) if hasattr(builtins, e.id) else None
@@ -269,8 +274,8 @@ class Kinds:
         if isinstance(e.op, ast.Not):
             return "b"
         if isinstance(e.op, ast.Invert):
-            return kind if kind in ("b", "u") else "i" if kind in ("s", "i") else None
-        return ("i" if kind in ("b", "s") else kind) if is_number(kind) else None
+            return kind if kind in INTEGERS else None
+        return ("i" if kind == "b" else kind) if is_number(kind) else None
 
     def kind_Compare(self, e, env):
         self.others(e, env)
@@ -297,9 +302,15 @@ class Kinds:
         self.kind(e.slice, env)
         return self.element(e)
 
+    def fail(self, node, why):
+        raise Unsupported(f"{self.file}:{node.lineno}: {why}")
+
     def element(self, e):
         """The kind of array[index] or tuple[index]."""
         kind, index = self.of.get(getattr(e.value, "site", None)), e.slice
+        parts = index.elts if isinstance(index, ast.Tuple) else [index]
+        if isinstance(kind, Memory) and "b" in [self.of.get(getattr(part, "site", None)) for part in parts]:
+            self.fail(e, "an array is indexed with a bool: convert it, int(...), or write `if`")
         if isinstance(kind, Memory):
             count = index_count(index, self.of.get(getattr(index, "site", None)))
             return None if count is None or count > kind.ndim else kind.element if count == kind.ndim else \
@@ -327,8 +338,10 @@ class Kinds:
         """The kind of a word of CUDA."""
         if name.startswith("atomic"):
             return kinds[0].element if kinds and isinstance(kinds[0], Memory) else None
-        if name in ("popc", "ffs", "clz", "brev"):
-            return "i"
+        if name in BITS:
+            return "u" if name in ("ffs", "brev") or not kinds else "t" if kinds[0] == "b" else kinds[0]
+        if name in RESULTS.values():
+            return kind_of_dtype(np.dtype(name))
         if name == "fma":
             return arithmetic(ast.Add(), arithmetic(ast.Mult(), *kinds[:2]), kinds[2]) if len(kinds) == 3 else None
         return join(*kinds[1:]) if name == "selp" and len(kinds) == 3 else None

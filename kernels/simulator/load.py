@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import ast
 import copy
-import dis
 import itertools
-import linecache
 import types
 
 import numpy as np
 
-from ..provider import Intrinsic
+from .. import source
+from ..provider import Intrinsic, Type
 from . import words
 from .trees import expr, stores
+
+
+KEPT = "_all"                                       # x_all[t] is the x of thread t
 
 
 class Unsupported(TypeError):
@@ -28,52 +30,13 @@ class Unsupported(TypeError):
 
 
 # ---- sources
-_files = {}                                         # file name -> (its text, {first line: definitions})
-
-
 def definition(function):
     """(the syntax tree of a function or lambda, its file). The tree is the caller's to change."""
-    source = function.__code__
-    where = f"{source.co_filename}:{source.co_firstlineno}"
-    lines = linecache.getlines(source.co_filename, function.__globals__)
-    if not lines:
-        raise Unsupported(f"{where}: the source of {function.__name__} is not to be found; the simulator reads it, so "
-                          "kernels must stand in a file or a notebook's cell")
-    found = [node for node in definitions(source.co_filename, "".join(lines)).get(source.co_firstlineno, ())
-             if getattr(node, "name", "<lambda>") == source.co_name]
-    if len(found) > 1:                              # several lambdas on a line
-        found = sorted([node for node in found if contains(node.body, source)], key=width)
-    if not found:
-        raise Unsupported(f"{where}: no definition of {function.__name__} starts here; has the file changed since it "
-                          "was imported?")
-    return copy.deepcopy(found[0]), source.co_filename
-
-
-def definitions(file, text):
-    """All functions and lambdas of a file by the line that their code starts on."""
-    known = _files.get(file)
-    if known is None or known[0] != text:
-        table = {}
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, (ast.FunctionDef, ast.Lambda)):
-                first = min([node.lineno, *[d.lineno for d in getattr(node, "decorator_list", ())]])
-                table.setdefault(first, []).append(node)
-        known = _files[file] = text, table
-    return known[1]
-
-
-def contains(node, source):
-    """Do all instructions come from within this expression?"""
-    start, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
-    places = [
-        i.positions for i in dis.get_instructions(source) if i.opname not in ("RESUME", "COPY_FREE_VARS", "MAKE_CELL")
-    ]
-    return all(start <= (p.lineno, p.col_offset) and (p.end_lineno, p.end_col_offset) <= end
-               for p in places if p is not None and p.end_col_offset)       # (some stand nowhere)
-
-
-def width(node):
-    return node.body.end_lineno - node.body.lineno, node.body.end_col_offset - node.body.col_offset
+    try:
+        tree, file = source.definition(function)
+    except source.SourceError as error:
+        raise Unsupported(str(error)) from None
+    return copy.deepcopy(tree), file
 
 
 # ---- values that kernels refer to
@@ -154,11 +117,22 @@ def fingerprint(function, seen=()):
     return tuple([(name, role(value)) for name, value in referred(function).items()])
 
 
+PURE = (range, len, min, max, abs, int, float, bool)
+
+
+def is_pure(value):
+    """Does calling this only compute? Casts do, and some of Python's own functions."""
+    return (any(value is f for f in PURE) or isinstance(value, Type)
+            or isinstance(value, type) and issubclass(value, np.generic)
+            or type(value).__module__.startswith("numba.core.types"))
+
+
 class Namespace:
     """The values that a translated kernel refers to, each with the path on which another closure's is found."""
 
-    def __init__(self, reserved):
+    def __init__(self, reserved, kept=KEPT):
         self.reserved = set(reserved)               # names that mean something else
+        self.kept = kept                            # so do names that end like this: see ending()
         self.values, self.paths, self.origins = {}, {}, {}
 
     def bind(self, name, value, path, origin):
@@ -166,13 +140,26 @@ class Namespace:
         if origin in self.origins:
             return self.origins[origin]
         for new in itertools.chain([name], (f"{name}__{k}" for k in itertools.count(1))):
-            if new not in self.reserved and new not in self.values:
+            if new not in self.reserved and new not in self.values and not new.endswith(self.kept):
                 self.values[new], self.paths[new], self.origins[origin] = value, path, new
                 return new
 
     def rebound(self, function):
         """The values that another closure of the same kernel has in these places."""
         return {new: follow(function, path) for new, path in self.paths.items()}
+
+
+def names_of(function):
+    """The variables of a function's own."""
+    return {*function.__code__.co_varnames, *function.__code__.co_cellvars}
+
+
+def ending(names):
+    """What makes the name of a kept variable's array: x_all, or with more underscores where a kernel has such names."""
+    kept = KEPT
+    while any(name.endswith(kept) for name in names):
+        kept += "_"
+    return kept
 
 
 def follow(function, path):
@@ -184,6 +171,10 @@ def follow(function, path):
         if isinstance(value, types.CellType):
             value = value.cell_contents
     return value
+
+
+STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.For, ast.While, ast.Break, ast.Continue,
+              ast.Return, ast.Pass, ast.Assert)
 
 
 def refusal(what):
@@ -215,6 +206,31 @@ class Load(ast.NodeTransformer):
 
     def fail(self, node, why):
         raise Unsupported(f"{self.file}:{node.lineno}: in {self.function.__name__}: {why}")
+
+    def visit(self, node):
+        kind = type(node).__name__
+        if isinstance(node, ast.stmt) and not isinstance(node, STATEMENTS) and not hasattr(self, f"visit_{kind}"):
+            self.fail(node, f"a kernel has no {kind}; write it with if, for, while and assignments")
+        return super().visit(node)
+
+    def arguments(self, node, fail):
+        """{parameter: the expression that a call of this function gives it}; `fail(node, why)` refuses the call."""
+        given, name, params = dict(zip(self.params, node.args)), self.function.__name__, ", ".join(self.params)
+        if len(node.args) > len(self.params):
+            fail(node, f"{name} takes {len(self.params)} arguments ({params}), not {len(node.args)}")
+        for k in node.keywords:
+            if k.arg not in self.params:
+                fail(node, f"{name} has no argument {k.arg}; it takes {params}")
+            if k.arg in given:
+                fail(node, f"{name} is given the argument {k.arg} twice")
+            given[k.arg] = k.value
+        defaults = self.function.__defaults__ or ()
+        for late, p in enumerate(self.params, len(defaults) - len(self.params)):
+            if p not in given and late < 0:
+                fail(node, f"{name} needs an argument {p}")
+            if p not in given:
+                given[p] = expr(self.bind_default(p, late, defaults[late]), node.lineno)
+        return {p: given[p] for p in self.params}
 
     def cuda_path(self, node):
         """"threadIdx.x" of `cuda.threadIdx.x`, or None for anything else."""
@@ -285,6 +301,7 @@ class Load(ast.NodeTransformer):
     visit_NamedExpr = refusal("`:=` in a kernel; assign in a statement of its own")
     visit_Yield = visit_YieldFrom = visit_Await = refusal("a kernel cannot wait this way; remove the yield")
     visit_Try = visit_Raise = refusal("a GPU has no exceptions; test for the case and return")
+    visit_Match = refusal("`match` in a kernel; write if and elif")
     visit_With = refusal("`with` in a kernel; write the calls out")
     visit_Global = visit_Nonlocal = refusal("a kernel cannot assign to variables outside; write to an array")
     visit_Import = visit_ImportFrom = refusal("an import inside a kernel; import at the top of the file")

@@ -1,7 +1,8 @@
 """What numbers do on a GPU, written as Python functions: the rules that Python's own operators don't follow.
 
 It knows numbers, no kernel. The rules are numba's: integers are 64 bits wide, a float32 and an integer make a float64,
-integers wrap around, nothing raises. A number in a running kernel is one of
+integers wrap around, floats that become integers stay within those, nothing raises. A number in a running kernel is one
+of
 
     bool, int         a signed integer of up to 64 bits          Unsigned    an unsigned one
     np.float32        also what float16 and bfloat16 are while computing; they are rounded when stored
@@ -10,7 +11,7 @@ integers wrap around, nothing raises. A number in a running kernel is one of
 These functions take any of them. kinds.py finds out where Python's operator does the same, and leaves it alone there.
 
     add(np.float32(1), 2)  ->  np.float64(3)         floordiv(7, 0)   ->  0
-    truediv(1, 0)          ->  inf                   as_int32(3e9)    ->  some int32, no exception
+    truediv(1, 0)          ->  inf                   as_int32(3e9)    ->  2147483647
 """
 from __future__ import annotations
 
@@ -34,23 +35,23 @@ def wrap(x):
 class Unsigned(int):
     """An unsigned number. With another it makes a 64-bit unsigned one, with a signed one an int64."""
     __slots__ = ()
+    bits = 64
 
     def __neg__(self):
-        return Unsigned(-int(self) & M64)
+        return self.__class__(-int(self) & (1 << self.bits) - 1)
 
     def __invert__(self):
-        return Unsigned(~int(self) & M64)
+        return self.__class__(~int(self) & (1 << self.bits) - 1)
 
 
-class Unsigned32(Unsigned):
-    """An unsigned number of up to 32 bits: only `-x` and `~x` depend on the width."""
-    __slots__ = ()
+def narrow(bits):
+    """Unsigned numbers of fewer bits: `-x`, `~x` and the counts of bits depend on that."""
+    return type(f"Unsigned{bits}", (Unsigned,), {"__slots__": (), "bits": bits})
 
-    def __neg__(self):
-        return Unsigned32(-int(self) & 0xFFFFFFFF)
 
-    def __invert__(self):
-        return Unsigned32(~int(self) & 0xFFFFFFFF)
+Unsigned8, Unsigned16, Unsigned32 = map(narrow, (8, 16, 32))
+UNSIGNED = {u.bits // 8: u for u in (Unsigned8, Unsigned16, Unsigned32, Unsigned)}      # by bytes
+PLAIN = {int, f4, f8, bool, *UNSIGNED.values()}     # what numbers are while computing
 
 
 def int_floordiv(a, b):
@@ -62,6 +63,8 @@ def int_mod(a, b):
 
 
 def int_pow(a, b):
+    if b < 0 and a == 0:
+        return -LIMIT                               # 1 / 0, as an integer
     if b < 0:
         return 1 if a == 1 else (1 if b % 2 == 0 else -1) if a == -1 else 0
     return pow(a, b, 1 << 64) if a >= 0 else int_mul_wrapped(a, b)
@@ -93,11 +96,12 @@ def unsigned_operators():
         def forward(self, other):
             if not isinstance(other, int):
                 return NotImplemented
-            result = function(int(self), int(other))
-            return Unsigned(result & M64) if only_left or isinstance(other, Unsigned) else wrap(result)
+            if only_left or isinstance(other, Unsigned):
+                return Unsigned(function(int(self), int(other)) & M64)
+            return wrap(function(wrap(int(self)), int(other)))
 
         def backward(self, other):
-            return wrap(function(int(other), int(self))) if isinstance(other, int) else NotImplemented
+            return wrap(function(int(other), wrap(int(self)))) if isinstance(other, int) else NotImplemented
         setattr(Unsigned, f"__{name}__", forward)
         setattr(Unsigned, f"__r{name}__", backward)
     for name, function in INTEGER.items():
@@ -111,7 +115,7 @@ unsigned_operators()
 def value(x):
     """A number as it is while computing: what numpy's integers, Python's floats and halves become."""
     kind = x.__class__
-    if kind is int or kind is f4 or kind is f8 or kind is bool or kind is Unsigned32 or kind is Unsigned:
+    if kind in PLAIN:
         return x
     if kind is float:
         return f8(x)
@@ -121,7 +125,7 @@ def value(x):
     if dtype is None or not isinstance(x, np.generic):
         return x
     if dtype.kind == "u":
-        return Unsigned(x) if dtype.itemsize == 8 else Unsigned32(x)
+        return UNSIGNED[dtype.itemsize](x)
     if dtype.kind in "ib":
         return x.item()
     return x if dtype.kind == "f" and dtype.itemsize >= 4 else f4(x)
@@ -198,9 +202,12 @@ def power(a, b):
     return wrap(int_pow(int(a), int(b)))
 
 
-def neg(a):
+def neg(a, bits=64):
+    """-a; the smallest integer of a width stays what it is."""
     a = value(a)
-    return -int(a) if isinstance(a, bool) else -a if not isinstance(a, int) or isinstance(a, Unsigned) else wrap(-a)
+    if not isinstance(a, int) or isinstance(a, Unsigned):
+        return -a
+    return wrap(-a) if bits == 64 or a != -1 << bits - 1 else int(a)
 
 
 def pos(a):
@@ -259,8 +266,16 @@ def as_float(x=0):
 
 
 def truncated(x):
-    """The integer part of a float, as an int64. Of what has none: some number, as in C."""
-    return int(x) if -9.3e18 < x < 9.2e18 else -LIMIT
+    """The integer part of a float, as an int64."""
+    return int(x) if -LIMIT <= x < LIMIT else saturated(x, 64, True)
+
+
+def saturated(x, bits, signed):
+    """The integer of this width that is nearest to a float which is too large, or no number: PTX's cvt.rzi."""
+    low, end = (-1 << bits - 1, 1 << bits - 1) if signed else (0, 1 << bits)
+    if x != x:
+        return 0 if bits < 64 and isinstance(x, f4) else low if signed else end >> 1
+    return low if x < 0 else end - 1
 
 
 def as_int(x=0):
@@ -275,9 +290,9 @@ def rounded(x, digits=None):
     return truncated(np.rint(x)) if digits is None else x.__class__(np.round(x, digits))
 
 
-def absolute(x):
+def absolute(x, bits=64):
     x = value(x)
-    return int(x) if isinstance(x, bool) else abs(x)
+    return x if isinstance(x, Unsigned) else neg(x, bits) if x < 0 else pos(abs(x))
 
 
 def divided(a, b):
@@ -310,21 +325,20 @@ def make_cast(dtype):
 
 
 def integer_cast(dtype):
-    bits = 8 * dtype.itemsize
+    bits, signed = 8 * dtype.itemsize, dtype.kind == "i"
+    unsigned = UNSIGNED[dtype.itemsize]
     mask, half = (1 << bits) - 1, 1 << (bits - 1)
-    unsigned = Unsigned if bits == 64 else Unsigned32
+    wide = max(bits, 16)                            # floats are converted to 16 bits at least; the last 8 are an int8
+    low, end = (-1 << wide - 1, 1 << wide - 1) if signed else (0, 1 << wide)
 
     def integer(x):
         if not isinstance(x, (float, np.floating)):
             return int(x)
-        return truncated(x) if -LIMIT < x < LIMIT else out_of_range(x)
+        return int(x) if low <= x < end else saturated(x, wide, signed)
 
-    def out_of_range(x):
-        with np.errstate(all="ignore"):
-            return int(f8(x).astype(dtype))
-    if dtype.kind == "u":
-        return lambda x=0: unsigned(integer(x) & mask)
-    return lambda x=0: ((integer(x) + half) & mask) - half
+    if signed:
+        return lambda x=0: ((integer(x) + half) & mask) - half
+    return lambda x=0: unsigned(integer(x) & mask)
 
 
 CASTS = {}
@@ -340,7 +354,7 @@ def loaded(dtype):
     """The function that makes a number of an array's element, or None if it is one."""
     dtype = np.dtype(dtype)
     if dtype.kind == "u":
-        return Unsigned if dtype.itemsize == 8 else Unsigned32
+        return UNSIGNED[dtype.itemsize]
     if dtype.kind in "ib":
         return dtype.type.item
     return None if dtype == f4 or dtype == f8 else f4
@@ -361,11 +375,12 @@ def without_exceptions(name):
         try:
             result = function(*args)
         except (ValueError, OverflowError):
-            result = (
-                f8(math.inf if name == "lgamma" or name == "gamma" and args[0] > -1 else math.nan)
-                if other is None
-                else other(*[f8(a) for a in args])
-            )
+            if other is not None:
+                result = other(*[f8(a) for a in args])
+            elif name == "gamma" and args[0] == 0:
+                result = math.copysign(math.inf, args[0])
+            else:
+                result = math.inf if name == "lgamma" or name == "gamma" and args[0] > -1 else math.nan
         if isinstance(result, tuple):
             return tuple([f8(r) if isinstance(r, float) else r for r in result])
         for a in args:

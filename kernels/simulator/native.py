@@ -9,8 +9,8 @@ The machine code has one entry, `int kernel(int64 *words)`. The words are
 
 An array's word is the address of numpy's array object, in which the entry finds data, shape and strides by itself:
 passing one costs nothing. Scratch memory holds err, the shared and local arrays and what threads keep while they
-wait. When err[0] is set after a block, err[1:4] tell which one it was, and no other runs. The entry returns 0,
-ENTRY_FAILED if err is set, or numba's code for an exception.
+wait. When a block fails (err[0] is set, or an exception raised), err[1:4] tell which one it was, and no other runs. The
+entry returns 0, ENTRY_FAILED if err is set, or numba's code for an exception.
 """
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from llvmlite import ir
 from numba.core import cgutils, codegen, compiler, errors, registry, types
 from numba.core.compiler_lock import global_compiler_lock
 
+from .arithmetic import MEANINGS, i32, i64
 from .compiled import ENTRY_FAILED
 from .load import Unsupported
-from .types import (MEANINGS, Memory, Slots, Table, argument_type, array_struct, element_pointer, i32, i64, memory_type,
-                    numpy_array, variable_types)
+from .types import (Memory, Slots, Table, argument_type, array_struct, element_pointer, memory_type, numpy_array,
+                    variable_types)
 from .words import BLOCK
 
 ENTRY = "kernel"
@@ -154,7 +155,7 @@ def object_code(target, function, parameters, boundscheck=False):
     module = library.create_ir_module(ENTRY)
     Entry(context, module, parameters, shared, each).write(context.declare_function(module, made.fndesc), kinds)
     library.add_ir_module(module)
-    whole = library.linked()
+    whole = saturating(library.linked())
     for f in whole.functions:
         if not f.is_declaration and f.name != ENTRY:
             f.linkage = "internal"                  # written into its callers, or dropped
@@ -168,6 +169,33 @@ def object_code(target, function, parameters, boundscheck=False):
     if left and any([str(whole).count(name) > 1 for name in left]):
         raise Unsupported(f"{function.__name__} refers to something in this process's memory")
     return bytes(machine.emit_object(whole)), c_functions(whole), shared, each
+
+
+FLOAT_TO_INTEGER = re.compile(r"(%\S+) = fpto([su])i (float|double) (\S+?) to i(8|16|32|64)\b")
+
+
+def saturating(module):
+    """The module with a GPU's way to make floats integers, where LLVM's says nothing for numbers that are too large."""
+    text = str(module)
+    if not FLOAT_TO_INTEGER.search(text):
+        return module
+    needed = set()
+
+    def replace(match):
+        name, sign, kind, value, bits = match.groups()
+        wide, short = max(int(bits), 16), "f32" if kind == "float" else "f64"       # PTX has no 8 bits: the last of 16
+        intrinsic = f"@llvm.fpto{sign}i.sat.i{wide}.{short}"
+        needed.add(f"declare i{wide} {intrinsic}({kind})")
+        new = f"%sat.{len(needed)}.{match.start()}"
+        lines = [f"{new} = call i{wide} {intrinsic}({kind} {value})"]
+        if wide == 64 or kind == "double":          # there nan is the smallest integer; else 0, as LLVM has it
+            lines += [f"{new}.nan = fcmp uno {kind} {value}, 0.0",
+                      f"{new}.all = select i1 {new}.nan, i{wide} {-1 << wide - 1}, i{wide} {new}"]
+            new += ".all"
+        lines.append(f"{name} = trunc i{wide} {new} to i8" if wide != int(bits) else f"{name} = add i{wide} {new}, 0")
+        return "\n  ".join(lines)
+    text = FLOAT_TO_INTEGER.sub(replace, text) + "\n" + "\n".join(sorted(needed))
+    return llvm.parse_assembly(text)
 
 
 class Library(codegen.JITCodeLibrary):
@@ -251,12 +279,11 @@ class Entry:
             here = [block[p[1]] if isinstance(p, tuple) and p[0] == "block" else v
                     for p, v in zip(self.parameters, values)]
             status, _ = self.context.call_conv.call_function(b, callee, types.void, kinds, here)
-            with cgutils.if_unlikely(b, status.is_error):
-                b.ret(status.code)
-            with cgutils.if_unlikely(b, b.icmp_signed("!=", b.load(err), i64(0))):
+            found = b.icmp_signed("!=", b.load(err), i64(0))
+            with cgutils.if_unlikely(b, b.or_(status.is_error, found)):
                 for k in range(3):
                     b.store(block[k], b.gep(err, [i32(1 + k)]))
-                b.ret(i32(ENTRY_FAILED))
+                b.ret(b.select(status.is_error, status.code, i32(ENTRY_FAILED)))
         b.ret(i32(0))
 
     def clear(self, once):

@@ -11,13 +11,14 @@ import re
 
 from .analyse import Analysis
 from .cut import Cut
-from .flatten import KEPT, Flatten
-from .load import Load, Namespace, Unsupported, fingerprint
+from .flatten import Flatten
+from .load import Load, Namespace, Unsupported, ending, fingerprint, names_of
 from .trees import code, has_meet, is_meet, stores
-from .words import BLOCK, RESERVED
+from .words import BLOCK, HELPERS, RESERVED
 
 FIRST = ["_err", *BLOCK]                            # the first parameters of a block function
-_translations = {}                                  # (code, fingerprint) -> Program
+OWN = {"_err", "_returned", "_threads", "_watcher", "_ACTIVE", *["_" + name for name in HELPERS], *RESERVED}
+_translations = {}                                  # (file, code, fingerprint) -> Program
 
 
 class Program:
@@ -37,9 +38,8 @@ class Program:
     masks               arrays of bool, one a thread, True at the start of a block (the block refills `live` itself)
     serial              the statements of one thread that meets nobody: for finding the types of variables. In it the
                         shuffle's result is what was published; shared and local arrays are used but not made
-    atomics             names of arrays that atomics change
     Loops over threads are `for _thread, threadIdx_x, threadIdx_y, threadIdx_z in _threads` with is_threads = True;
-    cut.nested writes them out as three loops of numbers. Generated code calls `_name` for each name in words.HELPERS,
+    unit.Loops writes them out as loops of numbers. Generated code calls `_name` for each name in words.HELPERS,
     reads the err array (8 integers, words.DIVERGED ...), and every expression of the kernel has a `site`: a number, the
     same in `block` and `serial`.
     """
@@ -49,11 +49,12 @@ class Program:
         if self.name == "<lambda>":
             raise Unsupported(f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: a kernel is a "
                               "def, not a lambda")
-        space = Namespace(RESERVED)
+        space = Namespace(OWN, ending(names_of(function)))
         load = Load(function, space)
         self.file, self.line, self.params = load.file, load.line, load.params
         flat = Flatten(space, load)
         body = flat.block(load.body)
+        flat.check_arrays(body, load.params)
         changed = [p for p in self.params if p in stores(body)]
         renamed = {p: flat.new(p + "_in") for p in changed}
         self.inputs = [renamed.get(p, p) for p in self.params]
@@ -64,12 +65,12 @@ class Program:
         self.serial = [s for s in [Serial().visit(copy.deepcopy(s)) for s in body] if s is not None]
         cut = Cut(body, analysis, flat)
         self.namespace, self.paths = space.values, space
-        self.shared, self.local, self.atomics = flat.shared, flat.local, flat.atomics
+        self.shared, self.local = flat.shared, flat.local
         self.kept, self.masks, self.live = sorted(cut.kept), cut.masks, cut.live
         self.arrays = [
             *self.shared,
-            *[v + KEPT * self.meets for v in self.local],
-            *[v + KEPT for v in self.kept],
+            *[flat.kept(v) if self.meets else v for v in self.local],
+            *map(flat.kept, self.kept),
             *self.masks,
         ]
         self.block = self.block_function(cut.tree)
@@ -94,7 +95,7 @@ class Program:
         about = [f"# {self.name}: one block, all its threads. Runs for every blockIdx of the grid."]
         about += [f"# shared by the block: {shapes(self.shared)}"] * bool(self.shared)
         about += [f"# an array for each thread: {shapes(self.local)}"] * bool(self.local)
-        kept = ", ".join(f"{v} in {v}{KEPT}" for v in self.kept)
+        kept = ", ".join(f"{v} in {v}{self.paths.kept}" for v in self.kept)
         about += [f"# kept for each thread: {kept}"] * bool(kept)
         about += [f"# who takes part: {', '.join(self.masks)}"] * bool(self.masks)
         text = ast.unparse(self.block).replace(f"def {self.name}({', '.join(FIRST)}, ", f"def {self.name}(")
@@ -135,11 +136,19 @@ class Serial(ast.NodeTransformer):
         return ast.copy_location(node.serial, node)
 
 
+def remembered(function, name):
+    """A dict that stays with a function, and with no other: functools.wraps copies what a function has."""
+    owner, found = function.__dict__.get(name, (None, None))
+    if owner is not function:
+        function.__dict__[name] = function, (found := {})
+    return found
+
+
 def program(function):
     """The Program of a kernel, translated once for all closures of one `def`."""
     known = function.__dict__.get("_program")
-    if known is None:
-        key = function.__code__, fingerprint(function)
+    if known is None or known.function is not function:     # (functools.wraps copies what a function remembers)
+        key = function.__code__.co_filename, function.__code__, fingerprint(function)
         if key in _translations:
             known = _translations[key].rebound(function)
         else:

@@ -19,11 +19,12 @@ from . import meaning
 from .checks import check_launch, failure, raise_err
 from .kinds import Kinds, Memory, kind_of
 from .load import Load, Namespace, Unsupported, is_foreign, python_function
-from .program import number
+from .program import number, remembered
 from .rewrite import Rewrite
 from .trees import called, code, expr
 from .watch import Watcher
-from .words import HELPERS, RESERVED, SHUFFLES, VOTES
+from .watched import Constants
+from .words import BITS, HELPERS, RESERVED, SHUFFLES, VOTES
 
 
 # ---- functions that kernels call
@@ -32,7 +33,7 @@ def specialise(value, kinds, checked):
     function = python_function(value)
     if function is None or is_foreign(function):
         return value, None
-    known = function.__dict__.setdefault("_specialised", {})
+    known = remembered(function, "_specialised")
     key = kinds, checked
     if key not in known:
         known[key] = late(known, key, function), None       # what a recursive call finds
@@ -69,7 +70,7 @@ def translate(function, kinds, checked):
         given += tuple([kind_of(v) for v in defaults[len(defaults) - missing:]])
     if len(given) != len(load.params):
         load.fail(load.tree, f"called with {len(given)} arguments, it takes {', '.join(load.params)}")
-    found = Kinds(load.body, dict(zip(load.params, given)), space.values, callee(space.values, checked))
+    found = Kinds(load.body, dict(zip(load.params, given)), space.values, callee(space.values, checked), load.file)
     name = "scalar" if function.__name__ == "<lambda>" else function.__name__
     tree = code(f"def {name}({', '.join(load.params)}): pass", load.line)[0]
     tree.body = load.body
@@ -90,11 +91,21 @@ def compile_tree(tree, file):
 
 def execute(compiled, name, rewrite, values, checked):
     """The function of that name, with the values that its code needs."""
-    names = {n: meaning.value(v) if isinstance(v, (np.generic, float, tuple)) else v for n, v in values.items()}
+    names = {n: constant(v, n, checked) for n, v in values.items()}
     names |= WORDS | rewrite.names
-    names |= {new: specialise(values[n], kinds, checked)[0] for new, (n, kinds) in rewrite.calls.items()}
+    names |= {new: specialise(values.get(f, f) if isinstance(f, str) else f, kinds, checked)[0]
+              for new, (f, kinds) in rewrite.calls.items()}
     exec(compiled, names)
     return names[name]
+
+
+def constant(value, name, checked):
+    """What stands in the code for a global or closure variable."""
+    if isinstance(value, np.ndarray):
+        return Constants(value, name) if checked else value
+    if isinstance(value, tuple):
+        return tuple([constant(v, name, checked) for v in value])
+    return meaning.value(value) if isinstance(value, (np.generic, float)) else value
 
 
 # ---- words whose meaning in Python is not that of words.py: Python's integers have no size
@@ -124,8 +135,18 @@ def changes():
     }
 
 
-def on_integer(function, bits=64):
-    return lambda x: function(int(x) & ((1 << bits) - 1))
+def of_bits(name):
+    """popc and its like: of an unsigned number the number itself knows its width."""
+    def count(x, bits=64):
+        x = meaning.value(x)
+        bits = x.bits if isinstance(x, meaning.Unsigned) else bits
+        if name == "brev":
+            bits = 64 if x.__class__ is meaning.Unsigned else 32
+        result = HELPERS[name](x, bits)
+        if name in ("popc", "clz"):
+            return x.__class__(result) if isinstance(x, meaning.Unsigned) else result
+        return meaning.UNSIGNED[max(bits, 32) // 8 if name == "brev" else 4](result)
+    return count
 
 
 def fma(a, b, c):
@@ -135,7 +156,8 @@ def fma(a, b, c):
 WORDS = {"_" + name: function for name, function in HELPERS.items()}
 WORDS |= {"_" + name: atomic(change) for name, change in changes().items()}
 WORDS |= {"_atomic_compare_and_swap": lambda a, expected, v: WORDS["_atomic_cas"](a, 0, expected, v), "_fma": fma,
-          "_popc": on_integer(int.bit_count), "_ffs": on_integer(HELPERS["ffs"])}
+          "_activemask": lambda *args: meaning.Unsigned32(HELPERS["activemask"](*args))}
+WORDS |= {"_" + name: of_bits(name) for name in BITS}
 
 
 # ---- kernels
@@ -146,25 +168,33 @@ class Unit:
         variables = dict(zip(program.inputs, kinds))
         for table in (program.shared, program.local):
             variables |= {name: Memory(dtype, max(len(shape), 1)) for name, (shape, dtype) in table.items()}
-        self.expected = {}
-        self.checked = checked
-        found = Kinds(program.serial, variables, program.namespace, self.expect)
+        self.program, self.expected, self.checked = program, {}, checked
+        self.arrays = {name: kind_of(v) for name, v in program.namespace.items() if isinstance(v, np.ndarray)}
+        found = Kinds(program.serial, variables, program.namespace, self.expect, program.file)
         tree = copy.deepcopy(program.block)
         tree.args.args[:0] = [ast.arg("_threads"), ast.arg("_watcher")]
         if checked:
             tree = Checked().visit(tree)
+        nodes = list(ast.walk(tree))
+        called = [n.func for n in nodes if isinstance(n, ast.Call)]
+        self.passed = {n.id for n in nodes if isinstance(n, ast.Name) and n not in called
+                       and python_function(program.namespace.get(n.id)) is not None}    # functions given to functions
         self.rewrite = Rewrite(found, program.namespace, checked)
         self.compiled = compile_tree(self.rewrite.run(tree), program.file)
 
     def expect(self, name, value, kinds):
         result = specialise(value, kinds, self.checked)[1]
-        self.expected[name, kinds] = result
+        if name in self.program.namespace:          # others come from modules, or as arguments of functions
+            self.expected[name, kinds] = result
         return result
 
     def fits(self, program):
-        """Do this closure's functions give what the code was made for?"""
-        return all(specialise(program.namespace[name], kinds, self.checked)[1] == result
-                   for (name, kinds), result in self.expected.items())
+        """Are this closure's arrays of the kinds that the code was made for, and do its functions give such?"""
+        values = program.namespace
+        return all(kind_of(values[name]) == kind for name, kind in self.arrays.items()) \
+            and all(values[name] is self.program.namespace[name] for name in self.passed) \
+            and all(specialise(values[name], kinds, self.checked)[1] == result
+                    for (name, kinds), result in self.expected.items())
 
     def block(self, program):
         return execute(self.compiled, program.name, self.rewrite, program.namespace, self.checked)

@@ -16,13 +16,15 @@ import copy
 import numpy as np
 
 from . import meaning
-from .kinds import FLOATS, INTEGERS, Constant, Kinds, Memory, cast_dtype, index_count, is_number
+from .kinds import FLOATS, INTEGERS, SINGLE, Constant, Kinds, Memory, cast_dtype, index_count, is_number
 from .load import python_function
-from .trees import at_statement, called, code, expr, has, loads
+from .overflow import FULL, bits
+from .trees import at_statement, called, code, expr, has
+from .words import BITS
 
-SIGNED = set("si")
+WIDTH = {"b": 8, "t": 8, "s": 16, "n": 32, "i": 64}
+SIGNED = set("tsni")
 PLAIN = (ast.Add, ast.Sub, ast.Mult)
-BIG = 1 << 16                                       # a product with such a literal may leave 64 bits
 TYPES = {"f": np.float32, "d": np.float64}
 
 
@@ -64,7 +66,7 @@ class Rewrite(ast.NodeTransformer):
     # ---- conversions
     def converted(self, node, have, want):
         """The expression as a number of kind `want`."""
-        if have == want or not is_number(want) or {have, want} <= {"i", "s"}:
+        if have == want or not is_number(want) or {have, want} <= SIGNED:
             return node
         number = literal(node)
         if want in FLOATS:
@@ -74,12 +76,18 @@ class Rewrite(ast.NodeTransformer):
             return ast.copy_location(ast.Call(expr(name, node.lineno), [node], []), node)
         return self.call(meaning.as_int, node) if want in SIGNED else node
 
+    def visited(self, node):
+        """Visit an expression; where it may have left 64 bits, wrap it."""
+        long = self.of(node) in SIGNED and bits(node, self.of) > FULL
+        node = self.visit(node)
+        return self.call(meaning.wrap, node) if long else node
+
     def as_visited(self, node, want=None):
-        """Visit an expression; literals are converted before they become constants."""
+        """The same; literals are converted before they become constants."""
         have, number = self.of(node), literal(node)
         if number is not None and want in FLOATS:
             return self.constant(TYPES[want](number), node)
-        node = self.visit(node)
+        node = self.visited(node)
         return node if want is None else self.converted(node, have, want)
 
     def target_kind(self, site, have):
@@ -98,7 +106,7 @@ class Rewrite(ast.NodeTransformer):
             kind, arriving = use
             assigned = {self.as_assigned(a) for a in arriving}
             other = assigned - {kind}
-            if is_number(kind) and other and not assigned <= {"i", "s"}:
+            if is_number(kind) and other and not assigned <= SIGNED:
                 return self.converted(node, None, kind)
         return node
 
@@ -139,16 +147,17 @@ class Rewrite(ast.NodeTransformer):
             if isinstance(op, ast.Pow):
                 return self.call(meaning.power, left, right)
         elif not isinstance(op, ast.Pow) and (a in FLOATS and b in INTEGERS or b in FLOATS and a in INTEGERS):
-            want = "f" if {a, b} <= set("fbs") else "d"
+            want = "f" if {a, b} <= SINGLE else "d"
             left = self.as_visited(left, want if a in INTEGERS else None)
             right = self.as_visited(right, want if b in INTEGERS else None)
         elif a in SIGNED and b in SIGNED and self.is_plain(left, op, right) or a in INTEGERS and b in INTEGERS \
                 and "u" in (a, b) and "b" not in (a, b) and not isinstance(op, ast.Div):
-            left, right = self.visit(left), self.visit(right)
+            short = isinstance(op, (ast.FloorDiv, ast.Mod, ast.RShift))
+            left, right = [self.visited(side) if short else self.visit(side) for side in (left, right)]
         elif a == b == "b" and isinstance(op, (ast.BitAnd, ast.BitOr, ast.BitXor)):
             left, right = self.visit(left), self.visit(right)
         else:
-            return self.call(meaning.OPERATORS[type(op).__name__], self.visit(left), self.visit(right))
+            return self.call(meaning.OPERATORS[type(op).__name__], self.visited(left), self.visited(right))
         return ast.copy_location(ast.BinOp(left, op, right), node)
 
     def is_plain(self, left, op, right):
@@ -156,19 +165,18 @@ class Rewrite(ast.NodeTransformer):
         number = literal(right)
         if isinstance(op, (ast.FloorDiv, ast.Mod)):
             return number is not None and number != 0 or getattr(right, "id", "").startswith(("blockDim_", "gridDim_"))
-        if isinstance(op, (ast.LShift, ast.RShift)):
-            return number is not None and 0 <= number < (16 if isinstance(op, ast.LShift) else 64)
-        if isinstance(op, ast.Mult):
-            return all(abs(n) < BIG for n in (literal(left), number) if n is not None)
-        return not isinstance(op, (ast.Div, ast.Pow))
+        if isinstance(op, ast.RShift):
+            return number is not None and 0 <= number < 64
+        return not isinstance(op, (ast.Div, ast.Pow, ast.LShift))
 
     def visit_UnaryOp(self, node):
         if type(literal(node)) is float:
             return self.constant(np.float64(literal(node)), node)
-        kind = self.of(node.operand)
-        node.operand = self.visit(node.operand)
-        plain = kind in FLOATS or kind in SIGNED or kind == "u"
-        if isinstance(node.op, ast.Not) or plain:
+        kind, negative = self.of(node.operand), isinstance(node.op, ast.USub)
+        if negative and kind in SIGNED and not isinstance(node.operand, ast.Constant):
+            return self.call(meaning.neg, self.visited(node.operand), ast.Constant(WIDTH[kind]))
+        node.operand = self.visited(node.operand)
+        if isinstance(node.op, ast.Not) or kind in FLOATS or kind in SIGNED or kind == "u":
             return node
         return self.call(meaning.OPERATORS[type(node.op).__name__], node.operand)
 
@@ -181,7 +189,7 @@ class Rewrite(ast.NodeTransformer):
             mixed = set(kinds) & FLOATS and set(kinds) & INTEGERS
             parts = [self.as_visited(p, "d" if mixed and k in INTEGERS else None) for p, k in zip(parts, kinds)]
         else:
-            parts = [self.visit(p) for p in parts]
+            parts = [self.visited(p) for p in parts]
             if len(parts) == 2 and not any(isinstance(k, tuple) for k in kinds):
                 return self.call(meaning.OPERATORS[type(node.ops[0]).__name__], *parts)
         node.left, *node.comparators = parts
@@ -239,7 +247,9 @@ class Rewrite(ast.NodeTransformer):
     # ---- statements
     def visit_Assign(self, node):
         target = node.targets[0]
-        if len(node.targets) > 1 or not hasattr(target, "site"):
+        if len(node.targets) > 1:
+            return self.several(node)
+        if not hasattr(target, "site"):
             return self.generic_visit(node)
         if isinstance(target, ast.Subscript):
             have = self.of(node.value)
@@ -249,12 +259,30 @@ class Rewrite(ast.NodeTransformer):
         if isinstance(target, ast.Name):
             have = self.of(node.value)
             want = self.target_kind(target.site, have)
-            wraps = have == "i" and has(node.value, ast.Mult) and target.id in loads(node.value)
             node.value = self.as_visited(node.value, want)
-            if wraps:
-                node.value = self.call(meaning.wrap, node.value)
             return node
         return self.generic_visit(node)
+
+    def several(self, node):
+        """a = b[i] = value: by way of a variable."""
+        name = self.fresh()
+        first = code(f"{name} = 0", node.lineno)
+        first[0].value = self.as_visited(node.value)
+        for target in node.targets:
+            value = expr(name, node.lineno)
+            value.site = node.value.site
+            parts = self.visit_Assign(ast.copy_location(ast.Assign([target], value), node))
+            first += parts if isinstance(parts, list) else [parts]
+        return first
+
+    def visit_For(self, node):
+        """The elements of an array are numbers as they are while computing."""
+        kind = self.of(node.iter)
+        node = self.generic_visit(node)
+        convert = meaning.loaded(kind.dtype) if isinstance(kind, Memory) and kind.ndim == 1 else None
+        if convert is not None and not self.checked:
+            node.iter = self.call(map, expr(self.bind(convert, f"_number_{kind.dtype.name}"), node.lineno), node.iter)
+        return node
 
     def scattered(self, node, target):
         """a[i], a[j] = ...: by way of variables."""
@@ -284,10 +312,9 @@ class Rewrite(ast.NodeTransformer):
             old = ast.copy_location(ast.Name(target.id, ast.Load()), node)
             old.site = target.site
             self.kinds.of[target.site] = self.kinds.uses[target.site][0]
-            value = self.binary(node, old, node.op, node.value)
-            if result == "i" and isinstance(node.op, (ast.Mult, ast.LShift)):
-                value = self.call(meaning.wrap, value)
-            value = self.converted(value, result, self.target_kind(target.site, result))
+            sum_of = ast.copy_location(ast.BinOp(old, node.op, node.value), node)
+            sum_of.site = node.site
+            value = self.as_visited(sum_of, self.target_kind(target.site, result))
             return ast.copy_location(ast.Assign([target], value), node)
         return self.update(node, target, result)
 
@@ -320,48 +347,60 @@ class Rewrite(ast.NodeTransformer):
     def visit_Call(self, node):
         function, kinds = self.of(node.func), [self.of(a) for a in node.args]
         name = called(node)
+        if name.startswith("_") and name[1:] in BITS and len(kinds) == 1 and kinds[0] in WIDTH:
+            node.args = [self.visited(node.args[0]), ast.Constant(WIDTH[kinds[0]])]
+            return node
         if not isinstance(function, Constant):
-            return self.generic_visit(node)
+            return self.with_arguments(node)
         function = function.value
         cast = cast_dtype(function)
         if cast is not None and len(node.args) == 1:
             return self.cast(node, cast, kinds[0])
-        if function in (max, min, abs, int) and kinds and set(kinds) <= SIGNED:
-            return self.generic_visit(node)
+        if function is abs and kinds and kinds[0] in SIGNED:
+            return self.call(meaning.absolute, self.visited(node.args[0]), ast.Constant(WIDTH[kinds[0]]))
+        if function in (max, min, int) and kinds and set(kinds) <= SIGNED:
+            return self.with_arguments(node)
         if function is float and kinds and kinds[0] in FLOATS:
             return self.visit(node.args[0])
         other = meaning.replacement(function)
         if other is not None:
-            node.args = [self.visit(a) for a in node.args]
+            node.args = [self.visited(a) for a in node.args]
             node.func = expr(self.bind(other, f"_{function.__name__}"), node.lineno)
             return node
-        if name and python_function(function) is not None:
-            return self.python_call(node, name, kinds)
-        return self.generic_visit(node)
+        if python_function(function) is not None:
+            known = self.functions.get(name) is function       # or a parameter, or a module's
+            return self.python_call(node, name if known else function, kinds)
+        return self.with_arguments(node)
+
+    def with_arguments(self, node):
+        node.func = self.visit(node.func)
+        node.args, node.keywords = [self.visited(a) for a in node.args], [self.visit(k) for k in node.keywords]
+        return node
 
     def cast(self, node, dtype, have):
         number = literal(node.args[0])
         function = meaning.cast_to(dtype)
         if number is not None:
             return self.constant(function(number), node)
-        value = self.visit(node.args[0])
+        value = self.visited(node.args[0])
         if have in FLOATS and TYPES[have] == dtype:
             return value
         node.func = expr(self.bind(function, f"_as_{dtype.name}"), node.lineno)
         node.args = [value]
         return node
 
-    def python_call(self, node, name, kinds):
-        """A function of the user's: made for these kinds, under a name of its own."""
+    def python_call(self, node, function, kinds):
+        """A function of the user's, or its name: made for these kinds, under a name of its own."""
         kinds = None if node.keywords else tuple(kinds)
-        new = next((new for new, known in self.calls.items() if known == (name, kinds)), None)
+        new = next((new for new, known in self.calls.items() if known == (function, kinds)), None)
         if new is None:
-            new = f"{name}_{len(self.calls)}"
+            new = f"{getattr(function, '__name__', 'function') if not isinstance(function, str) else function}" \
+                  f"_{len(self.calls)}".replace("<lambda>", "function")
             while new in self.taken:
                 new += "_"
             self.taken.add(new)
-            self.calls[new] = name, kinds
-        node = self.generic_visit(node)
+            self.calls[new] = function, kinds
+        node = self.with_arguments(node)
         node.func = expr(new, node.lineno)
         return node
 

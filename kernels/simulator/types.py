@@ -16,17 +16,16 @@ import functools
 import operator
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, compiler, compiler_machinery, registry, typed_passes, types
+from numba.core import cgutils, compiler, compiler_machinery, errors, registry, typed_passes, types
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic
 from numba.np import arrayobj, numpy_support
+
+from .arithmetic import i32, i64, narrow, widen
 
 HALVES = ("float16", "bfloat16")
 HEAD = object.__basicsize__                         # in an array object data, dimensions, shape and strides follow it
-i16, i32, i64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
 
 # ---- the types
@@ -48,6 +47,12 @@ class Memory(types.Array):
     def copy(self, dtype=None, ndim=None, layout=None, readonly=None):
         ndim = self.ndim if ndim is None else ndim
         return Memory(dtype or self.dtype, ndim, layout or self.layout, storage=self.storage)
+
+    @property
+    def iterator_type(self):
+        if self.storage:
+            raise errors.TypingError(f"`for x in` an array of {self.storage}; write `for i in range(...)` and a[i]")
+        return super().iterator_type
 
     def unify(self, typingctx, other):
         """The type of `a if condition else b`."""
@@ -185,107 +190,6 @@ def setitem(context, builder, sig, args):
     else:
         context.pack_value(builder, kind.dtype, context.cast(builder, args[2], value_type, kind.dtype), address)
     return context.get_dummy_value()
-
-
-# ---- 16-bit floats, by integer arithmetic: not every CPU has instructions for them
-def widen(builder, storage, bits):
-    """The float32 with the value of 16-bit float `bits`: exact."""
-    f32, bits = ir.FloatType(), builder.zext(bits, i32)
-    if storage == "bfloat16":
-        return builder.bitcast(builder.shl(bits, i32(16)), f32)
-    sign = builder.shl(builder.and_(bits, i32(0x8000)), i32(16))
-    rest = builder.shl(builder.and_(bits, i32(0x7FFF)), i32(13))
-    scaled = builder.bitcast(builder.fmul(builder.bitcast(rest, f32), f32(2.0 ** 112)), i32)   # another bias
-    special = builder.icmp_unsigned(">=", rest, i32(0x7C00 << 13))                             # inf and nan
-    magnitude = builder.select(special, builder.or_(rest, i32(0x7F800000)), scaled)
-    return builder.bitcast(builder.or_(magnitude, sign), f32)
-
-
-def narrow(context, builder, storage, value_type, value):
-    """The 16-bit float nearest to a number; ties go to the even one."""
-    if storage == "float16":
-        single = float_by_odd(context, builder, value_type, value)
-    else:                                           # rounded twice, as ml_dtypes does it
-        single = context.cast(builder, value, value_type, types.float32)
-    single = builder.bitcast(single, i32)
-    sign, rest = builder.and_(single, i32(-1 << 31)), builder.and_(single, i32(0x7FFFFFFF))
-    is_nan = builder.icmp_unsigned(">", rest, i32(0x7F800000))
-    kept = 16 if storage == "bfloat16" else 13      # bits to be cut off
-    if storage == "float16":
-        rest = rebias(builder, rest)
-    last = builder.and_(builder.lshr(rest, i32(kept)), i32(1))
-    rounded = builder.lshr(builder.add(rest, builder.add(last, i32((1 << kept - 1) - 1))), i32(kept))
-    infinite = 0x7F80 if storage == "bfloat16" else 0x7C00
-    rounded = builder.select(builder.icmp_unsigned(">", rounded, i32(infinite)), i32(infinite), rounded)
-    rounded = builder.select(is_nan, i32(infinite | 1 << 22 - kept), rounded)
-    return builder.trunc(builder.or_(rounded, builder.lshr(sign, i32(16))), i16)
-
-
-def float_by_odd(context, builder, value_type, value):
-    """A float32 near a number: what doesn't fit is cut off, but the last bit says so, to the rounding that follows."""
-    if value_type in (types.float32, types.boolean):
-        return context.cast(builder, value, value_type, types.float32)
-    bits = builder.bitcast(context.cast(builder, value, value_type, types.float64), i64)
-    cut = builder.icmp_unsigned("!=", builder.and_(bits, i64((1 << 29) - 1)), i64(0))
-    odd = builder.or_(builder.and_(bits, i64(-1 << 29)), builder.shl(builder.zext(cut, i64), i64(29)))
-    return builder.fptrunc(builder.bitcast(odd, ir.DoubleType()), ir.FloatType())
-
-
-def rebias(builder, magnitude):
-    """The bits of |x| with float16's exponent and float32's mantissa; below float16's normal numbers in its step."""
-    f32 = ir.FloatType()
-    small = builder.icmp_unsigned("<", magnitude, i32(113 << 23))                              # below 2**-14
-    # In units of the step, 2**-24, and 13 binary places that are cut off later: a whole number.
-    steps = builder.fmul(builder.bitcast(magnitude, f32), f32(2.0 ** 37))
-    low = builder.fptoui(builder.select(small, steps, f32(0)), i32)
-    inexact = builder.fcmp_unordered("!=", builder.uitofp(low, f32), builder.select(small, steps, f32(0)))
-    low = builder.or_(low, builder.zext(inexact, i32))
-    large = builder.icmp_unsigned(">=", magnitude, i32(143 << 23))                             # 2**16 and more: inf
-    high = builder.select(large, i32(0x7C00 << 13), builder.sub(magnitude, i32(112 << 23)))
-    return builder.select(small, low, high)
-
-
-def rounds(storage):
-    """The kernel's float16(x) or bfloat16(x): the float32 nearest to x that those can hold."""
-    @intrinsic
-    def rounded(typingctx, value):
-        def codegen(context, builder, sig, args):
-            return widen(builder, storage, narrow(context, builder, storage, sig.args[0], args[0]))
-        if isinstance(value, (types.Number, types.Boolean)):
-            return types.float32(types.unliteral(value)), codegen
-    return rounded
-
-
-def picks(better):
-    """max and min of two numbers as a GPU computes them: a nan gives way."""
-    @intrinsic
-    def pick(typingctx, a, b):
-        kind = typingctx.unify_types(types.unliteral(a), types.unliteral(b))
-        if not isinstance(kind, (types.Float, types.Integer, types.Boolean)):
-            return None
-
-        def codegen(context, builder, sig, args):
-            x, y = args
-            if isinstance(kind, types.Float):
-                first_gives_way = builder.fcmp_unordered("!=", x, x)
-                return builder.select(builder.or_(builder.fcmp_ordered(better, y, x), first_gives_way), y, x)
-            compare = builder.icmp_signed if getattr(kind, "signed", False) else builder.icmp_unsigned
-            return builder.select(compare(better, y, x), y, x)
-        return kind(kind, kind), codegen
-    return pick
-
-
-@intrinsic
-def fmod(typingctx, a, b):
-    """math.fmod, which numba has for GPUs only."""
-    kind = typingctx.unify_types(types.unliteral(a), types.unliteral(b))
-    kind = types.float32 if kind == types.float32 else types.float64
-    return kind(kind, kind), lambda context, builder, sig, args: builder.frem(*args)
-
-
-# Names that a unit's text may use (unit.py).
-MEANINGS = {"_float16": rounds("float16"), "_bfloat16": rounds("bfloat16"), "_fmod": fmod, "_max": picks(">"),
-            "_min": picks("<")}
 
 
 # ---- tables of arrays and slots of threads

@@ -25,11 +25,12 @@ from ..provider import Intrinsic, Type
 from .flatten import Rename, dtype_of
 from .load import Load, Namespace, Unsupported, definition, is_foreign, python_function, referred
 from .trees import assign, at, called, code, expr, has, is_meet, loads, stores
-from .words import AXES, BLOCK, HELPERS, THREAD
+from .words import AXES, BITS, BLOCK, HELPERS, RESULTS, THREAD
 
 LONGEST = 64 << 10                                  # bytes of constant arrays: a GPU has no more constant memory
 DEPTH = 8                                           # of functions within functions; deeper ones stay calls
-HALVES = ("float16", "bfloat16")                    # numba can't compute with them: types.py
+HALVES = ("float16", "bfloat16")                    # numba can't compute with them: arithmetic.py
+OPERATORS = {ast.LShift: "_lshift", ast.RShift: "_rshift", ast.Pow: "_pow"}
 MODULES = {"_np": np, "_math": math, "_operator": operator}
 
 
@@ -47,12 +48,16 @@ class Unit:
         self.space.origins = dict(program.paths.origins)
         everyone = next((m for m in program.masks if m.startswith("everyone")), None)
         self.writer = Writer(self.space, self.file, everyone)
-        block = Loops(axes, reverse).visit(copy.deepcopy(program.block))
+        block = copy.deepcopy(program.block)
+        self.narrow = Narrow() if "_clz" in loads(block.body) else ast.NodeVisitor()
+        self.narrow.visit(block)
+        block = Loops(axes, reverse).visit(block)
         block.body = self.writer.block(block.body)
         parts = [*self.writer.functions.values(), block]
         self.tree = ast.fix_missing_locations(ast.Module(code(self.constants(parts), program.line) + parts, []))
         self.text = ast.unparse(self.tree)
         self.functions = list(self.writer.functions)
+        self.written = written(block)               # the names of arrays that it stores to
 
     def serial(self):
         """The kernel as one thread that meets nobody, for finding the types of variables: a tree like `tree`, and the
@@ -60,8 +65,9 @@ class Unit:
         p = self.program
         params = [THREAD, *AXES, *BLOCK, *p.shared, *p.local, *p.inputs]
         function = code(f"def serial({', '.join(params)}): pass", p.line)[0]
-        body = self.writer.block([copy.deepcopy(s) for s in p.serial if not is_meet(s)])
-        function.body = body or function.body
+        function.body = [copy.deepcopy(s) for s in p.serial if not is_meet(s)]
+        self.narrow.visit(function)
+        function.body = self.writer.block(function.body) or code("pass", p.line)
         parts = [f for name, f in self.writer.functions.items() if name not in self.functions] + [function]
         return ast.fix_missing_locations(ast.Module(code(self.constants(parts), p.line) + parts, [])), params
 
@@ -90,6 +96,7 @@ class Unit:
         if isinstance(value, tuple):
             return f"({''.join([self.literal(name, v) + ', ' for v in value])})"
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.nbytes <= LONGEST:
+            value = value.astype(value.dtype.newbyteorder("="))
             data = f"_np.frombuffer(bytes.fromhex({value.tobytes().hex()!r}), {value.dtype.name!r})"
             return f"{data}.reshape({value.shape})"
         for module_name, module in MODULES.items():
@@ -99,10 +106,9 @@ class Unit:
                 return f"{module_name}.{value.__name__}"
         if getattr(builtins, getattr(value, "__name__", ""), None) is value:
             return value.__name__
-        array = isinstance(value, np.ndarray)
-        if not array and type(value).__module__.startswith("numba"):
+        if not isinstance(value, np.ndarray) and type(value).__module__.startswith("numba"):
             return f"_np.{dtype_of(value).name}"    # numba's name for a type
-        p, what = self.program, f"ndarray, {value.nbytes} bytes" if array else type(value).__name__
+        p, what = self.program, type(value).__name__ + (f", {value.nbytes} bytes" if hasattr(value, "nbytes") else "")
         raise Unsupported(f"{p.file}:{p.line}: {p.name} refers to {name}, a value of type {what}; kernels can refer to "
                           "numbers, tuples, arrays of 64 KB, functions, math and numpy. Pass it as an argument")
 
@@ -132,6 +138,29 @@ class Loops(ast.NodeTransformer):
             innermost = innermost.body[0]
         innermost.body += node.body
         return loops
+
+
+def written(function):
+    """The names that are stored to by index; helpers that stay functions are not looked into."""
+    places = [n for s in function.body for n in ast.walk(s) if isinstance(n, ast.Subscript)]
+    return {n.value.id for n in places if isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name)}
+
+
+class Narrow(ast.NodeTransformer):
+    """Indices as the int32 that they are on a GPU, for clz, which depends on that: elsewhere int64 is as good."""
+
+    def narrow(self, e):
+        return replaced_call(e, "_int32", [e]) if getattr(e, "id", "") in (*AXES, *BLOCK) else e
+
+    def visit_Assign(self, node):
+        node = self.generic_visit(node)
+        node.value = self.narrow(node.value)
+        return node
+
+    def visit_Call(self, node):
+        node = self.generic_visit(node)
+        node.args = [self.narrow(a) for a in node.args] if called(node) == "_clz" else node.args
+        return node
 
 
 def free(function):
@@ -223,10 +252,38 @@ class Writer(ast.NodeTransformer):
             return expr(self.space.bind(node.attr, getattr(home, node.attr), path, (id(home), node.attr)), node.lineno)
         return node
 
+    def visit_BinOp(self, node):
+        """Shifts and powers whose right side is no small literal: LLVM and numba leave some cases open."""
+        node = self.generic_visit(node)
+        word = OPERATORS.get(type(node.op))
+        n = node.right.value if isinstance(node.right, ast.Constant) else -1
+        if word is None or type(n) is not int or 0 <= n < 64:
+            return node
+        return replaced_call(node, word, [node.left, node.right])
+
+    def visit_AugAssign(self, node):
+        if type(node.op) not in OPERATORS or not isinstance(node.target, ast.Name):
+            return self.generic_visit(node)
+        old = ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
+        value = self.visit(ast.copy_location(ast.BinOp(old, node.op, node.value), node))
+        return ast.copy_location(ast.Assign([node.target], value), node)
+
     def visit_Call(self, node):
+        name = called(node)
+        narrow = name.startswith("_") and RESULTS.get(name[1:])
+        result = self.call(node)
+        return replaced_call(node, "_" + narrow, [result]) if narrow else result
+
+    def call(self, node):
         out, whole = self.out, self.whole is node
         node = self.generic_visit(node)
         name = called(node)
+        if name[1:] in BITS and name[0] == "_" and name not in self.space.values:
+            return node                             # arithmetic.py has them
+        if name == "pow" and len(node.args) == 2 and self.space.values.get("pow", pow) is pow:
+            return replaced_call(node, "_pow", node.args)
+        if self.is_math_pow(node.func):
+            return replaced_call(node, "_math_pow", node.args)
         function = self.function(name)
         if self.is_max_or_min(name) and len(node.args) > 1:
             return functools.reduce(lambda a, b: replaced_call(node, "_" + name, [a, b]), node.args)
@@ -250,6 +307,10 @@ class Writer(ast.NodeTransformer):
         self.keep(name, function)
         load = self.load(name, function)
         return replaced_call(node, name, list(self.arguments(node, load, function).values()))
+
+    def is_math_pow(self, function):
+        home = self.space.values.get(getattr(getattr(function, "value", None), "id", ""))
+        return home is math and function.attr == "pow" or self.space.values.get(getattr(function, "id", "")) is math.pow
 
     def is_max_or_min(self, name):
         """Python's own: a GPU's treat nan in another way."""
@@ -378,7 +439,7 @@ def source_of(value):
 
 
 def replaced_call(node, name, args):
-    return ast.copy_location(ast.Call(ast.copy_location(ast.Name(name, ast.Load()), node.func), args, []), node)
+    return ast.copy_location(ast.Call(ast.copy_location(ast.Name(name, ast.Load()), node), args, []), node)
 
 
 def is_simple(e):

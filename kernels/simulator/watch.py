@@ -1,12 +1,10 @@
-"""Watching a kernel run: bounds, races, memory and variables that were never set, masks of shuffles.
+"""Watching threads while a kernel runs: who runs, who has met whom, who comes to a shuffle or vote.
 
-It knows arrays and threads, not where the code came from. Watched arrays remember for every element who wrote it last
-and who read it since, and when: time is counted in meetings. Two threads' accesses, one of them a write, are a race
-unless something made one wait for the other: a barrier in a block, a shuffle or syncwarp in a warp, nothing between
-blocks.
+It knows threads and their meetings, not where the code came from, nor what is done to memory (watched.py). Time is
+counted in meetings: an access is surely over for another thread once something made it wait: a barrier in a block, a
+shuffle or syncwarp among the lanes that its mask names, nothing between blocks.
 
-    s[t] = a[i]           ->   KernelError: kernels.py:12: k: thread (1, 0, 0) of block (0, 0, 0): race: reads s[0],
-    o[i] = s[t - 1]            which thread (0, 0, 0) has written; put cuda.syncthreads() between the two
+    if t < 16: x = cuda.shfl_xor_sync(FULL, a[t], 1)    ->    KernelError: ... the mask 0xffffffff names lane 16, ...
 """
 from __future__ import annotations
 
@@ -14,34 +12,15 @@ import numpy as np
 
 from . import meaning
 from .checks import KernelError, place
+from .watched import Unset, Watched, share_histories
 from .words import HELPERS
 
-
-class Unset:
-    """Stands for a variable that has no value yet: whatever is done with it fails."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def fail(self, *_):
-        raise KernelError(
-            f"the variable {self.name} is read before it is assigned; assign it on every way that leads here"
-        )
-
-    __getattr__ = fail
+FULL = 0xFFFFFFFF                                   # a mask of all lanes
 
 
-for _name in ("add sub mul truediv floordiv mod pow lshift rshift and or xor radd rsub rmul rtruediv rfloordiv rmod "
-              "rpow rlshift rrshift rand ror rxor neg pos invert abs lt le gt ge eq ne bool int float index call "
-              "getitem setitem iter len round floor ceil trunc").split():
-    setattr(Unset, f"__{_name}__", Unset.fail)
-Unset.__hash__ = None
-
-
-# ---- who did what, when
 class Watcher:
-    """One launch's clock. `stamp` = (thread, its warp, block, meetings of the block, meetings of the warp) of whoever
-    runs; two accesses by one stamp, or ordered ones, are no race."""
+    """One launch's clock. `stamp` = (thread, its warp, block, meetings of the block, meetings of the warp since) of
+    whoever runs; two accesses by one stamp, or ordered ones, are no race. met[warp]: masks of the lanes that met."""
 
     def __init__(self, program, block):
         self.program, self.size = program, block
@@ -80,7 +59,8 @@ class Watcher:
         """A new block."""
         self.block = index
         self.epoch += 1
-        self.warps = [0] * (-(-len(self.threads) // 32))
+        self.met = [[] for _ in range(0, len(self.threads), 32)]
+        self.meeting = set()
         for a in self.per_block:
             a.cells.clear()
         for values, name in zip(self.launch.kept, self.program.kept):
@@ -89,39 +69,56 @@ class Watcher:
 
     def __iter__(self):
         """The threads, one after the other: each turn sets who is running."""
-        warps, block, epoch = self.warps, self.block, self.epoch
+        met, block, epoch = self.met, self.block, self.epoch
         for thread in self.threads:
             t = thread[0]
-            self.stamp = t, t // 32, block, epoch, warps[t // 32]
+            self.stamp = t, t // 32, block, epoch, len(met[t // 32])
             for a in self.per_thread:
                 a.cells.clear()
             yield thread
         self.stamp = None
 
-    def meet(self, word, mask):
-        """All threads, or those in the mask, have met."""
+    def meet(self, word, active):
+        """All threads have met, or those that are active."""
+        self.meeting = set()
         if word.startswith("syncthreads"):
             self.epoch += 1
-        for w in range(len(self.warps)):
-            if mask is None or any(mask[32 * w:32 * w + 32]):
-                self.warps[w] += 1
+            self.met = [[] for _ in self.met]
+        elif word == "syncwarp":
+            for w, met in enumerate(self.met):
+                here = [t for t in range(32 * w, 32 * w + 32) if active is None or t < len(active) and active[t]]
+                if here and active is not None:
+                    self.all_here("cuda.syncwarp", active, here[0], FULL)
+                if here:
+                    met.append(FULL)
 
     def unset(self, name):
         return Unset(name)
 
     def lanes(self, word, values, active, t, err, line, mask, *more):
         """A shuffle or vote, after a look at its mask: it must name the caller, and nobody who is not here."""
-        first, lane, mask = t - t % 32, t % 32, int(mask) & 0xFFFFFFFF
+        if word == "activemask":                    # which asks who is here; nobody waits for anybody
+            return meaning.Unsigned32(HELPERS[word](values, active, t, err, line, mask))
+        lane, mask, met = t % 32, int(mask) & FULL, self.met[t // 32]
+        called = "cuda." + word.removeprefix("masked_")
         if not mask >> lane & 1:
-            raise KernelError(f"cuda.{word}: lane {lane} calls it, but is not in the mask {mask:#010x}; every lane "
+            raise KernelError(f"{called}: lane {lane} calls it, but is not in the mask {mask:#010x}; every lane "
                               "that calls must be in it: use 0xffffffff where the whole warp comes here")
-        live = self.live()
+        self.all_here(called, active, t, mask)
+        if (t // 32, mask) not in self.meeting:
+            self.meeting.add((t // 32, mask))
+            met.append(mask)
+        self.stamp = *self.stamp[:4], len(met)
+        return HELPERS[word](values, active, t, err, line, mask, *more)
+
+    def all_here(self, called, active, t, mask):
+        """Do all lanes that a mask names come to where thread t is?"""
+        first, live = t - t % 32, self.live()
         for k in range(first, min(first + 32, len(active))):
             if mask >> (k - first) & 1 and not active[k] and (live is None or live[k]):
                 raise KernelError(
-                    f"cuda.{word}: the mask {mask:#010x} names lane {k - first}, thread {place(k, self.size)}, which "
+                    f"{called}: the mask {mask:#010x} names lane {k - first}, thread {place(k, self.size)}, which "
                     "does not come here; let the whole warp reach it, or name only the lanes that do")
-        return HELPERS[word](values, active, t, err, line, mask, *more)
 
     def live(self):
         name = self.program.live
@@ -134,237 +131,12 @@ class Watcher:
             return False                            # blocks never wait for each other
         if before[0] == now[0] or before[3] != now[3]:
             return True
-        return before[1] == now[1] and before[4] != now[4]
-
-
-class Cell:
-    """What has happened to one element."""
-    __slots__ = ("writer", "atomics", "readers", "epoch", "foreign")
-
-    def __init__(self):
-        self.writer = None                          # the stamp of the last plain write
-        self.atomics = ()                           # stamps of atomics: the last one, and one of another thread
-        self.readers = {}                           # thread -> stamp, since the last write and meeting
-        self.epoch = None
-        self.foreign = None                         # a reader in another block
-
-
-class Watched:
-    """An array that notices what goes wrong. Like a GPU's memory it has no negative indices."""
-
-    def __init__(self, watcher, array, name, scope):
-        self.watcher, self.array, self.name, self.scope = watcher, array, name, scope
-        self.shape, self.size, self.ndim, self.dtype = array.shape, array.size, array.ndim, array.dtype
-        self.cells, self.start, self.strides = {}, 0, array.strides
-        self.quick = getattr(self, f"quick{array.ndim}", self.slow)
-        self.convert, self.cast = meaning.loaded(array.dtype), meaning.stored(array.dtype)
-        self.unwritten = scope != "global"
-
-    def __len__(self):
-        return len(self.array)
-
-    def fill(self, value):
-        self.array.fill(value)
-
-    def __iter__(self):
-        return iter([self[i] for i in range(len(self.array))])
-
-    # ---- indices
-    def key(self, index):
-        """The element's address; raises when there is none."""
-        parts = index if isinstance(index, tuple) else (index,)
-        if len(parts) != self.ndim:
-            raise KernelError(f"{self.name} has {self.ndim} dimensions and is indexed with {len(parts)}")
-        address = self.start
-        for axis, (i, size, stride) in enumerate(zip(parts, self.shape, self.strides)):
-            if i.__class__ is not int:
-                i = as_index(self.name, i)
-            if not 0 <= i < size:
-                raise KernelError(self.out_of_bounds(parts, axis, i, size))
-            address += i * stride
-        return address
-
-    def out_of_bounds(self, parts, axis, i, size):
-        text = f"{self.name}[{', '.join(map(str, parts))}]"
-        if i < 0:
-            return (f"index out of bounds: {text} is negative; Python would count from the end, a GPU reads foreign "
-                    f"memory. Guard it: if {self.name}'s index >= 0")
-        size_of = f"{self.name}.size" if self.ndim == 1 else f"{self.name}.shape[{axis}]"
-        return f"index out of bounds: {text}, but axis {axis} has size {size}; guard it: if i < {size_of}"
-
-    def quick1(self, index):
-        """The address of a right index; None for all others."""
-        if index.__class__ is int and 0 <= index < self.size:
-            return self.start + index * self.strides[0]
-
-    def quick2(self, index):
-        if index.__class__ is tuple and len(index) == 2:
-            i, j = index
-            if i.__class__ is int and j.__class__ is int and 0 <= i < self.shape[0] and 0 <= j < self.shape[1]:
-                return self.start + i * self.strides[0] + j * self.strides[1]
-
-    def slow(self, index):
-        return None
-
-    def part(self, index):
-        """A row, or a slice: watched with the same history."""
-        view = Watched(self.watcher, self.array[index], f"{self.name}[{index}]", self.scope)
-        view.cells = self.cells
-        view.start = self.start + view.array.ctypes.data - self.array.ctypes.data
-        return view
-
-    def is_part(self, index):
-        if not isinstance(index, (tuple, slice)):
-            return self.ndim > 1
-        return isinstance(index, slice) or len(index) < self.ndim or any(isinstance(i, slice) for i in index)
-
-    # ---- accesses
-    def __getitem__(self, index):
-        key, watcher = self.quick(index), self.watcher
-        if key is None:
-            if self.is_part(index):
-                return self.part(index)
-            key = self.key(index)
-        cell, stamp = self.cells.get(key), watcher.stamp
-        if cell is None:
-            if self.unwritten:
-                self.never_written(index)
-            cell = self.cells[key] = Cell()
-        if stamp is not None:
-            w = cell.writer
-            if w is not None:                       # (of this block, before its last meeting: the common case)
-                if (w[3] == stamp[3] or w[2] is not stamp[2]) and w is not stamp and not watcher.ordered(w):
-                    self.race("reads", index, w, "has written")
-            elif self.unwritten and not cell.atomics:
-                self.never_written(index)
-            if cell.atomics:
-                self.check_atomics(cell, index, "reads")
-            if cell.epoch != stamp[3]:
-                self.new_epoch(cell, stamp)
-            cell.readers[stamp[0]] = stamp
-        x = self.array[index]
-        return x if self.convert is None else self.convert(x)
-
-    item = __getitem__
-
-    def __setitem__(self, index, value):
-        key = self.quick(index)
-        if key is None:
-            if self.is_part(index):
-                raise KernelError(
-                    f"{self.name}[{index}] = ... writes a whole row; a GPU's thread writes one element at a time"
-                )
-            key = self.key(index)
-        if self.cast is not None:
-            value = self.cast(value)
-        elif value.__class__ is Unset:
-            value.fail()
-        cell, stamp = self.cells.get(key), self.watcher.stamp
-        if cell is None:
-            cell = self.cells[key] = Cell()
-        elif stamp is not None:
-            self.check_write(cell, index, value)
-        self.array[index] = value
-        cell.writer = stamp or ALL
-        cell.atomics, cell.foreign = (), None
-        if cell.readers:
-            cell.readers = {}
-
-    def check_write(self, cell, index, value):
-        w, watcher = cell.writer, self.watcher
-        if w is not None and not watcher.ordered(w) and not same(self.array[index], value, self.dtype):
-            self.race("writes", index, w, "has written")        # (several threads writing one value is fine)
-        self.check_atomics(cell, index, "writes")
-        self.check_readers(cell, index, "writes")
-
-    def check_atomics(self, cell, index, does):
-        for a in cell.atomics:
-            if not self.watcher.ordered(a):
-                self.race(does, index, a, "changes by an atomic")
-
-    def check_readers(self, cell, index, does):
-        watcher = self.watcher
-        for r in cell.readers.values():
-            if not watcher.ordered(r):
-                self.race(does, index, r, "has read")
-        if cell.foreign is not None and not watcher.ordered(cell.foreign):
-            self.race(does, index, cell.foreign, "has read")
-
-    def atomic(self, index, change, values):
-        """old = a[index]; a[index] = change(old, *values), at once. Atomics don't race with each other."""
-        key = self.key(index)
-        cell, watcher = self.cells.get(key), self.watcher
-        stamp = watcher.stamp or ALL
-        if cell is None:
-            cell = self.cells[key] = Cell()
-            if self.unwritten:
-                self.never_written(index)
-        elif watcher.stamp is not None:
-            if self.unwritten and cell.writer is None and not cell.atomics:
-                self.never_written(index)
-            if cell.writer is not None and not watcher.ordered(cell.writer):
-                self.race("changes by an atomic", index, cell.writer, "has written")
-            self.check_readers(cell, index, "changes by an atomic")
-        old = meaning.load(self.array, index)
-        meaning.store(self.array, index, change(old, *values))
-        others = [a for a in cell.atomics if a[0] != stamp[0] or a[2] != stamp[2]]
-        cell.atomics = (stamp, *others[:1])
-        return old
-
-    def new_epoch(self, cell, stamp):
-        for r in cell.readers.values():
-            if r[2] != stamp[2]:
-                cell.foreign = r
-                break
-        cell.readers, cell.epoch = {}, stamp[3]
-
-    # ---- messages
-    def race(self, does, index, other, did):
-        text = f"{self.name}[{', '.join(map(str, index)) if isinstance(index, tuple) else index}]"
-        thread, now = place(other[0], self.watcher.size), self.watcher.stamp
-        if other[2] != now[2]:
-            raise KernelError(f"race: {does} {text}, which thread {thread} of block {other[2]} {did}; blocks never "
-                              "wait for each other: use cuda.atomic, one element for each block, or a second launch")
-        cure = "cuda.syncwarp() or cuda.syncthreads()" if other[1] == now[1] else "cuda.syncthreads()"
-        advice = f"put {cure} between the two" if "has" in did and "atomic" not in does else \
-            f"use cuda.atomic for both, or put {cure} between them"
-        raise KernelError(f"race: {does} {text}, which thread {thread} {did}; {advice}")
-
-    def never_written(self, index):
-        text = f"{self.name}[{', '.join(map(str, index)) if isinstance(index, tuple) else index}]"
-        raise KernelError(
-            f"reads {text}, {self.scope} memory that nobody has written; it starts with whatever was "
-            "there: write it first"
-            + (", and cuda.syncthreads() before others read it" if self.scope == "shared" else "")
-        )
-
-
-ALL = (-1, -1, None, -1, -1)                        # the stamp of what is done once for the whole block
-
-
-def as_index(name, i):
-    if isinstance(i, (float, np.floating)):
-        raise KernelError(f"{name} is indexed with a float, {i}; convert it: int({i})")
-    return int(i)
-
-
-def same(old, new, dtype):
-    new = dtype.type(new)
-    return old == new or (old != old and new != new)
-
-
-def share_histories(arrays):
-    """Arrays that overlap in memory have one history, by address."""
-    spans = []
-    for a in arrays:
-        low, high = np.lib.array_utils.byte_bounds(a.array) if a.size else (0, 0)
-        a.start = a.array.ctypes.data
-        spans.append([low, high, a])
-    spans.sort(key=lambda span: span[:2])
-    end, cells = -1, None
-    for low, high, a in spans:
-        if low < end:
-            a.cells = cells
-            end = max(end, high)
-        elif a.size:
-            cells, end = a.cells, high
+        if before[1] != now[1]:
+            return False
+        reached, lane = 1 << before[0] % 32, 1 << now[0] % 32       # the lanes that know of it
+        for mask in self.met[now[1]][before[4]:now[4]]:
+            if mask & reached:
+                reached |= mask
+                if reached & lane:
+                    return True
+        return False

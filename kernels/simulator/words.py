@@ -8,7 +8,7 @@ and `t` is the thread that reads; a warp is 32 neighbours.
 """
 from __future__ import annotations
 
-DIVERGED, ABSENT = 1, 2  # what _err[0] may say; then block (3), line, thread, the other thread
+DIVERGED, ABSENT = 1, 2                             # what _err[0] may say; then block (3), line, thread, another one
 HELPERS = {}                                        # name in kernels (cuda. left out, dots as underscores) -> function
 
 
@@ -58,7 +58,7 @@ def ballot_sync(values, active, t, err, line, mask):
     for k in range(first, min(first + 32, len(active))):
         if active[k] and values[k]:
             bits |= 1 << (k - first)
-    return bits
+    return bits - ((bits >> 31) << 32)              # as an int32
 
 
 @helper
@@ -73,7 +73,12 @@ def all_sync(values, active, t, err, line, mask):
 
 @helper
 def activemask(values, active, t, err, line, mask):
-    return ballot_sync(active, active, t, err, line, mask)
+    return ballot_sync(active, active, t, err, line, mask) & 0xFFFFFFFF     # (a uint32, other than a ballot)
+
+
+@helper
+def masked_syncwarp(values, active, t, err, line, mask):
+    return True
 
 
 @helper
@@ -220,38 +225,26 @@ def atomic_compare_and_swap(a, expected, v):
     return atomic_cas(a, 0, expected, v)
 
 
-# ---- numbers
+# ---- numbers. Bits are counted in the width of x (brev: 32, or 64 for a uint64); see arithmetic.py
 @helper
-def popc(x):
-    count = 0
-    while x:
-        x &= x - 1
-        count += 1
-    return count
+def popc(x, bits=64):
+    return (int(x) & (1 << bits) - 1).bit_count()
 
 
 @helper
-def ffs(x):
-    return 0 if x == 0 else popc((x & -x) - 1) + 1
+def ffs(x, bits=64):
+    x = int(x)
+    return (x & -x).bit_length()
 
 
 @helper
-def clz(x):
-    x = x & 0xFFFFFFFF
-    count = 32
-    while x:
-        x >>= 1
-        count -= 1
-    return count
+def clz(x, bits=64):
+    return bits - (int(x) & (1 << bits) - 1).bit_length()
 
 
 @helper
-def brev(x):
-    result = 0
-    for k in range(32):
-        if (x >> k) & 1:
-            result |= 1 << (31 - k)
-    return result
+def brev(x, bits=32):
+    return int(f"{int(x) & (1 << bits) - 1:0{bits}b}"[::-1], 2)
 
 
 @helper
@@ -264,8 +257,11 @@ def selp(condition, a, b):
     return a if condition else b
 
 
+BITS = {"popc", "ffs", "clz", "brev"}
+RESULTS = {"ballot_sync": "int32", "activemask": "uint32", "syncthreads_count": "int32", "syncthreads_or": "int32",
+           "syncthreads_and": "int32"}              # types of what votes give; of others a bool
 SHUFFLES = {"shfl_sync", "shfl_up_sync", "shfl_down_sync", "shfl_xor_sync"}
-VOTES = {"ballot_sync", "any_sync", "all_sync", "activemask"}
+VOTES = {"ballot_sync", "any_sync", "all_sync", "activemask", "masked_syncwarp"}     # (the last: syncwarp(mask))
 COLLECTIVE = {"syncthreads_count", "syncthreads_or", "syncthreads_and"}
 MEET = SHUFFLES | VOTES | COLLECTIVE | {"syncthreads", "syncwarp"}
 
