@@ -9,11 +9,14 @@ from __future__ import annotations
 import __future__
 
 import ast
+import bisect
 import dis
+import inspect
 import linecache
 import types
 
-FUTURE = sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
+FUTURE = sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names} - {inspect.CO_NESTED})
+SILENT = ("PUSH_NULL", "PRECALL", "CACHE", "NOP", "RESUME")
 AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT              # which notebooks' cells may do
 _files = {}                                         # file name -> its Text
 
@@ -57,9 +60,28 @@ def definition(function):
     if len(found) > 1:                              # several lambdas on a line
         found = sorted([node for node in found if contains(node.body, code)], key=width)
     # (test runners rewrite assert statements, and what they make is in no file)
-    if not found or code not in known.codes.get(line, ()) and not has_assert(found[0]):
+    if not found or not any(same(c, code) for c in known.codes.get(line, ())) and not has_assert(found[0]):
         raise changed(function)
     return found[0], file
+
+
+def same(a, b):
+    """Do they do the same? Where an editor or a notebook runs a file cell by cell, equal sources needn't give equal
+    bytes: how f of m.f() is looked up depends on whether m is imported in the same cell."""
+    return a == b or a.co_name == b.co_name and normal(a) == normal(b)
+
+
+def normal(code):
+    """What code does, without the instructions that differ."""
+    kept = [i for i in dis.get_instructions(code) if i.opname not in SILENT]
+    offsets, steps = [i.offset for i in kept], []
+    for i in kept:
+        if i.opcode in dis.hasjrel or i.opcode in dis.hasjabs:
+            value = bisect.bisect_left(offsets, i.argval)
+        else:
+            value = normal(i.argval) if isinstance(i.argval, types.CodeType) else repr(i.argval)
+        steps.append(("LOAD_ATTR" if i.opname == "LOAD_METHOD" else i.opname, value))
+    return code.co_varnames, code.co_argcount, code.co_kwonlyargcount, code.co_posonlyargcount, steps
 
 
 def changed(function):

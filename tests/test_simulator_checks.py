@@ -36,7 +36,8 @@ def fails(function, grid, block, *args, at=None, says, **options):
         run(function, grid, block, *args, **options)
     message = str(caught.value)
     if at is not None:
-        assert message.startswith(f"{__file__}:{line_of(function, at)}: {function.__name__}: "), message
+        file = inspect.getsourcefile(function)
+        assert message.startswith(f"{file}:{line_of(function, at)}: {function.__name__}: "), message
     assert re.search(says, message), message
 
 
