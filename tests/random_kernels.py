@@ -44,9 +44,10 @@ def late(q, t):
 
 
 @cuda.jit(device=True)
-def over_block(q, t, d):
+def over_block(q, t, d, s):
     part = cuda.shared.array(256, int64)
     part[t] = q
+    s[t] += 1
     cuda.syncthreads()
     r = part[(t + d) % (cuda.blockDim.x * cuda.blockDim.y * cuda.blockDim.z)]
     cuda.syncthreads()
@@ -81,7 +82,7 @@ def k(a, b, o, p, n):
         mine[i] = x % (i + 3)
         other[i] = t * i
     cuda.syncthreads()
-    y += over_block(x, t, 1)
+    y += over_block(x, t, 1, s)
 """
 TAIL = """
     o[g, 0] = x
@@ -216,8 +217,8 @@ class Writer:
         if context == "block":
             word = r.choice(["count", "and", "or"])
             together = [lambda: f"{var} = cuda.syncthreads_{word}({self.test()})",
-                        lambda: f"{var} {r.choice(['=', '+='])} over_block({self.number()}, t, {r.randrange(1, 9)})",
-                        lambda: f"s[t] = {var}; {var} = s[t] * 2 + over_block({self.number()}, t, 2)"]
+                        lambda: f"{var} {r.choice(['=', '+='])} over_block({self.number()}, t, {r.randrange(1, 9)}, s)",
+                        lambda: f"s[t] = {var}; {var} = s[t] * 2 + over_block({self.number()}, t, 2, s)"]
             kinds = together if self.one_by_one else kinds + together
         elif self.one_by_one:
             return [f"{var} = ({self.number()}) % 991"]
@@ -244,6 +245,10 @@ class Writer:
             i = r.choice(self.counting) if again else i
             out = [f"for {i} in {r.choice(heads)}:", f"    z += {i}"]
             self.counting.append(i)
+        elif r.random() < .3:                       # nothing but a jump ends it
+            may_return = (inner != "plain" or self.one_by_one) and r.random() < .3
+            out = [f"{i} = 0", "while True:", f"    {i} += 1"]
+            out += [f"    if {i} > {r.choice(['3', 'n % 4', '2'])}:", f"        {'return' if may_return else 'break'}"]
         else:
             out = [f"{i} = 0", f"while {i} < {r.choice(['3', 'n % 4', '2'])}:", f"    {i} += 1"]
         out += self.block(1, inner, 3, inner)

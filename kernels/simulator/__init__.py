@@ -10,9 +10,10 @@ the order of reading:
     cut       regions without meeting points -> loops over threads
     program   the steps in order, and what they hand to the back ends
     words     what shuffles, votes and atomics do
-    meaning, kinds, rewrite, python     the back end in Python: starts at once, needs numpy alone ...
-    checks, watch                       ... and checks everything
-    unit, types, native, compiled, cache    the back end compiled by numba for the CPU: a thousand times faster
+    meaning, kinds, overflow, rewrite, python    the back end in Python: starts at once, needs numpy alone ...
+    checks, watch, watched                       ... and checks everything
+    unit, arithmetic, types, native, compiled, cache    the back end compiled by numba for the CPU: a thousand times
+                                                        faster
 
     program(kernel.py_func).source      the loops, to be read
 """

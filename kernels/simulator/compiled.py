@@ -6,7 +6,7 @@ disk needs nothing but LLVM's linker, and is ready in a tenth of a second.
 
     text + kinds of arguments + versions + CPU  ->  key  ->  machine code  ->  run(grid, block, shared_bytes, args)
 
-A launch costs a few microseconds: the arguments are packed into words (native.py says which), and the code is called.
+A launch costs a microsecond or a few: the arguments are packed into words (native.py says which) for one call.
 """
 from __future__ import annotations
 
