@@ -246,7 +246,7 @@ class Writer:
             out = [f"for {i} in {r.choice(heads)}:", f"    z += {i}"]
             self.counting.append(i)
         elif r.random() < .3:                       # nothing but a jump ends it
-            may_return = (inner != "plain" or self.one_by_one) and r.random() < .3
+            may_return = (inner != "plain" or self.one_by_one) and r.random() < .5
             out = [f"{i} = 0", "while True:", f"    {i} += 1"]
             out += [f"    if {i} > {r.choice(['3', 'n % 4', '2'])}:", f"        {'return' if may_return else 'break'}"]
         else:

@@ -101,3 +101,23 @@ def test_switches_of_torch_backends_cuda():
     te.backends.cuda.matmul.allow_tf32 = True
     te.backends.cuda.matmul.allow_tf32 = False
     assert te.backends.cuda.is_built()
+
+
+@words.jit
+def corner(x):
+    i, j = words.grid(2)
+    x[i, j] = 1
+
+
+@words.jit
+def tally(o):
+    o[0] += 1
+
+
+def test_advice_that_can_be_followed():
+    """The guard names the dimension's index; a statement that all threads run needs an atomic, not a meeting point."""
+    with te.cuda.simulator("check"):
+        with pytest.raises(KernelError, match=r"x\[0, 5\], but axis 1 has size 5; guard it: if j < x.shape\[1\]"):
+            corner[1, (1, 8)](np.zeros((4, 5)))
+        with pytest.raises(KernelError, match="race: reads o.0., .* cuda.atomic or a single thread if it is one"):
+            tally[1, 4](np.zeros(1))

@@ -37,6 +37,22 @@ def test_rows_and_slices():
     fails(slices, 1, 1, ones(4), ones(1), 0, 5, says="has size 4")
 
 
+def never_done(o):
+    k = 1
+    for i in range(0):
+        k = i * 2
+        cuda.syncthreads()
+        o[cuda.threadIdx.x] = i + k
+    o[cuda.threadIdx.x] += k
+
+
+def test_loops_that_are_never_done(launch):
+    for machine in (launch, compiled):
+        o = np.zeros(2)
+        machine(never_done, 1, 2, o)
+        assert o.tolist() == [1, 1]
+
+
 # ---- arrays from outside
 def table_kernel(table):
     def kernel(o, k):
@@ -320,8 +336,8 @@ def skips(c, o, n):
 
 
 def test_operands_that_are_skipped_are_not_computed(launch):
-    for run in (launch, compiled):
+    for machine in (launch, compiled):
         for n, calls, want in ((0, 1, 0), (4, 1, 10), (12, 2, 10)):
             c, o = np.zeros(1, int), np.zeros(1)
-            run(skips, 1, 1, c, o, n)
+            machine(skips, 1, 1, c, o, n)
             assert (c[0], o[0]) == (calls, want)

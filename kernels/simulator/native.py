@@ -97,9 +97,10 @@ def kept_types(unit, names, arguments):
     names |= before
     found = variable_types(names["serial"], [*numbers, *arrays, *arguments], flags())
     for v in p.kept:
-        if not isinstance(found.get(v), (types.Number, types.Boolean, types.BaseTuple, Memory)):
+        found.setdefault(v, types.int64)            # only assigned in code that numba drops: it's never reached
+        if not isinstance(found[v], (types.Number, types.Boolean, types.BaseTuple, Memory)):
             raise Unsupported(f"{p.file}:{p.line}: {p.name}: {v} is needed after a barrier or shuffle, but its type is "
-                              f"{found.get(v)}: keep a number, a tuple of numbers or an array")
+                              f"{found[v]}: keep a number, a tuple of numbers or an array")
     return {v: found[v] for v in p.kept}
 
 

@@ -98,9 +98,10 @@ class Watched:
         text = f"{self.name}[{', '.join(map(str, parts))}]"
         if i < 0:
             return (f"index out of bounds: {text} is negative; Python would count from the end, a GPU reads foreign "
-                    f"memory. Guard it: if {self.name}'s index >= 0")
+                    f"memory. Guard it: if {'ijk'[axis:axis + 1] or 'i'} >= 0")
         size_of = f"{self.name}.size" if self.ndim == 1 else f"{self.name}.shape[{axis}]"
-        return f"index out of bounds: {text}, but axis {axis} has size {size}; guard it: if i < {size_of}"
+        return (f"index out of bounds: {text}, but axis {axis} has size {size}; guard it: "
+                f"if {'ijk'[axis:axis + 1] or 'i'} < {size_of}")
 
     def quick1(self, index):
         """The address of a right index; None for all others."""
@@ -253,7 +254,8 @@ class Watched:
                               "wait for each other: use cuda.atomic, one element for each block, or a second launch "
                               "(a cuda.threadfence with a counter is right, too, but this check can't follow it)")
         cure = "cuda.syncwarp() or cuda.syncthreads()" if other[1] == now[1] else "cuda.syncthreads()"
-        advice = f"put {cure} between the two" if "has" in did and "atomic" not in does else \
+        advice = f"put {cure} between the two, or cuda.atomic or a single thread if it is one statement" \
+            if "has" in did and "atomic" not in does else \
             f"use cuda.atomic for both, or put {cure} between them"
         raise KernelError(f"race: {does} {text}, which thread {thread} {did}; {advice}")
 
