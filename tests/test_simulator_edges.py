@@ -37,20 +37,32 @@ def test_rows_and_slices():
     fails(slices, 1, 1, ones(4), ones(1), 0, 5, says="has size 4")
 
 
-def never_done(o):
-    k = 1
-    for i in range(0):
-        k = i * 2
+def never_true(o):
+    t = cuda.threadIdx.x
+    if False:
+        k = t
         cuda.syncthreads()
-        o[cuda.threadIdx.x] = i + k
-    o[cuda.threadIdx.x] += k
+        o[t] = k
+    o[t] += 1
 
 
-def test_loops_that_are_never_done(launch):
-    for machine in (launch, compiled):
-        o = np.zeros(2)
-        machine(never_done, 1, 2, o)
-        assert o.tolist() == [1, 1]
+def never_reached(o):
+    t = cuda.threadIdx.x
+    while True:
+        o[t] += 1
+        return
+        for k in range(t, 4):
+            o[t] += k
+            cuda.syncwarp()
+            o[t] += k
+
+
+def test_what_is_never_done(launch):
+    for kernel in (never_true, never_reached):
+        for machine in (launch, compiled):
+            o = np.zeros(2)
+            machine(kernel, 1, 2, o)
+            assert o.tolist() == [1, 1]
 
 
 # ---- arrays from outside

@@ -305,8 +305,8 @@ class Rewrite(ast.NodeTransformer):
 
     def visit_AugAssign(self, node):
         target = node.target
-        if not hasattr(target, "site"):
-            return self.generic_visit(node)
+        if not hasattr(target, "site") or isinstance(target, ast.Name) and target.site not in self.kinds.uses:
+            return self.generic_visit(node)         # (what is never reached has no kinds)
         result = self.of(node)
         if isinstance(target, ast.Name):
             old = ast.copy_location(ast.Name(target.id, ast.Load()), node)
