@@ -33,6 +33,16 @@ def cuda(request):
         yield
 
 
+@pytest.fixture(params=["python", "check", "compiled"])
+def machine(request):
+    """The simulator, in one of its modes after the other."""
+    import tinygrad_edu as te
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="it compiles")
+    with te.cuda.simulator(request.param) as simulator:
+        yield simulator
+
+
 @pytest.fixture
 def no_cuda(monkeypatch):
     """A machine without a GPU, and nobody asked for the simulator."""

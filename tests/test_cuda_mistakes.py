@@ -37,7 +37,7 @@ def auto():
 @pytest.mark.parametrize("n", [10, 10000])
 def test_a_missing_guard_is_found_in_the_default_mode(auto, n):
     """Large launches are compiled at once; a learner's kernel is still stopped before it writes into other memory."""
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", reason="it compiles")
     a, b, out = np.ones(n, "f4"), np.ones(n, "f4"), np.zeros(n, "f4")
     with pytest.raises(KernelError, match=rf"unguarded: thread .* out of bounds.* axis 0 .* size {n}"):
         unguarded[n // 256 + 1, 256](a, b, out)
@@ -51,7 +51,7 @@ def test_a_kernel_may_print(auto, capsys):
 
 
 def test_small_launches_get_hot_too(auto):
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", reason="it compiles")
     x, kernel = te.ones(3, device="cuda"), words.jit(unguarded.py_func)
     for _ in range(300):
         kernel[1, 3](x, x, x)

@@ -5,18 +5,8 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as te
-from tinygrad_edu.kernels import array, float32, loss, memory, normalize
+from tinygrad_edu.kernels import array, float32, loss, normalize
 from tinygrad_edu.nn import functional as F
-
-MODES = ["python", "check", "compiled"]
-
-
-@pytest.fixture(params=MODES)
-def machine(request):
-    if request.param == "compiled":
-        pytest.importorskip("numba")
-    with te.cuda.simulator(request.param):
-        yield memory.simulator()
 
 
 def numbers(*shape):

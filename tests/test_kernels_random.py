@@ -49,7 +49,7 @@ def test_known_answers(counter, seed, words):
 @pytest.mark.parametrize("count", [1, 31, 257, 700])
 def test_kernels_draw_what_the_specification_says(mode, count):
     if mode == "compiled":
-        pytest.importorskip("numba")
+        pytest.importorskip("numba", reason="it compiles")
     seed, offset = 2 ** 63 + 12345, 4 * (2 ** 32 - 1)          # the counter's carry, and both halves of the key
     with te.cuda.simulator(mode):
         drawn = stream(seed, offset).uniform_between(count, 0, 1, np.float32).numpy()

@@ -5,17 +5,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as te
-from tinygrad_edu.kernels import array, float32, float64, memory, scan, sort
-
-MODES = ["python", "check", "compiled"]
-
-
-@pytest.fixture(params=MODES)
-def machine(request):
-    if request.param == "compiled":
-        pytest.importorskip("numba")
-    with te.cuda.simulator(request.param):
-        yield memory.simulator()
+from tinygrad_edu.kernels import array, float32, float64, scan, sort
 
 
 def numbers(*shape):

@@ -410,7 +410,7 @@ def some_shared(a):
 
 
 def test_the_compiled_back_end_refuses_the_same_launches():
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", reason="it compiles")
     launch = program(nothing).compiled([ones(1)])
     launch((1, 1, 1), (1024, 1, 1), 0, [ones(1)])
     for grid, block, says in (((1, 1, 1), (1025, 1, 1), "1024"), ((1, 0, 1), (1, 1, 1), "empty"),

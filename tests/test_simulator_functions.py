@@ -171,7 +171,7 @@ def test_dtypes(launch):
 
 
 def test_bfloat16(launch):
-    ml_dtypes = pytest.importorskip("ml_dtypes")
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 is ml_dtypes' type")
     a, o = np.array([0.1, 1000], ml_dtypes.bfloat16), np.zeros(2, ml_dtypes.bfloat16)
     launch(every_dtype, 1, 2, a, o, f4(1))
     np.testing.assert_array_equal(o, (a.astype(f4) + 1).astype(ml_dtypes.bfloat16))
